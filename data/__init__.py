@@ -1,0 +1,1 @@
+"""Label space, routing table, labelled opinions; what reads, checks and splits them."""

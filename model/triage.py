@@ -1,0 +1,108 @@
+"""The whole main job: opinions in; categories, decision, urgency and department out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from model.artifact import ArtifactError, load_artifact
+from model.calendar import WorkCalendar, load_calendar
+from model.classifier import Classifier
+from model.evidence import find_evidence
+from model.labels import Taxonomy, load_taxonomy
+from model.prediction import Prediction, Span
+from model.routing import Route, RoutingTable, load_routing, route
+from model.text import Opinion
+from model.urgent import UrgentDetector, UrgentMatch, load_urgent
+
+
+@dataclass(frozen=True)
+class Triaged:
+    """What is suggested for one opinion.
+
+    Attributes:
+        prediction: categories, scores and decision.
+        urgent: the phrase of present danger, if any; it never alters a score.
+        route: who leads, who assists, until when.
+        evidence: stretches that carried the primary label, None unless asked for.
+    """
+
+    prediction: Prediction
+    urgent: UrgentMatch | None
+    route: Route
+    evidence: tuple[Span, ...] | None
+
+
+class Triage:
+    """A classifier with the tables that turn its labels into a route.
+
+    Raises:
+        ArtifactError: the classifier was trained on another label space.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        taxonomy: Taxonomy,
+        routing: RoutingTable,
+        urgent: UrgentDetector,
+        calendar: WorkCalendar,
+    ) -> None:
+        unknown = sorted(set(classifier.artifact.codes) ^ set(taxonomy.codes))
+        if unknown:
+            raise ArtifactError(
+                f"model {classifier.artifact.version} and taxonomy version {taxonomy.version} "
+                f"differ in the categories {unknown}; use the taxonomy it was trained on or retrain"
+            )
+        self.classifier = classifier
+        self.taxonomy = taxonomy
+        self.routing = routing
+        self.urgent = urgent
+        self.calendar = calendar
+
+    def __call__(
+        self,
+        opinions: Sequence[Opinion],
+        received_at: Sequence[datetime],
+        top_k: int = 5,
+        explain: bool = False,
+    ) -> list[Triaged]:
+        """Triage each opinion, in order.
+
+        Args:
+            opinions: at least one word each.
+            received_at: when each came in, aware.
+            top_k: how many candidates to name.
+            explain: whether to look for evidence, which takes tens of times longer.
+        """
+        readings = [opinion.reading for opinion in opinions]
+        predictions = self.classifier.predict(readings, top_k)
+        return [
+            self._complete(reading, prediction, moment, explain)
+            for reading, prediction, moment in zip(readings, predictions, received_at, strict=True)
+        ]
+
+    def _complete(
+        self, reading: str, prediction: Prediction, received_at: datetime, explain: bool
+    ) -> Triaged:
+        match = self.urgent.find(reading)
+        codes = [label.code for label in prediction.labels]
+        evidence = find_evidence(self.classifier, reading, codes[0]) if explain else None
+        where = route(self.routing, codes, received_at, match is not None, self.calendar)
+        return Triaged(prediction, match, where, evidence)
+
+
+def load_triage(artifact: Path, data: Path, threads: int = 0) -> Triage:
+    """Load and verify an artifact with taxonomy, routing table, urgent phrases and holidays.
+
+    Raises:
+        ValueError: any of the files is faulty; the message names it and the remedy.
+    """
+    taxonomy = load_taxonomy(data / "taxonomy.yaml")
+    return Triage(
+        Classifier(load_artifact(artifact), threads),
+        taxonomy,
+        load_routing(data / "routing.yaml", taxonomy),
+        load_urgent(data / "urgent.yaml"),
+        load_calendar(data / "holidays.yaml"),
+    )

@@ -1,0 +1,1 @@
+"""From labelled opinions to a released artifact: fine-tune, calibrate, export, evaluate."""
