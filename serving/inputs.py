@@ -1,0 +1,157 @@
+"""Reads the body of a classification request: every opinion on its own, limits first."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from model.calendar import SHANGHAI
+from model.text import Opinion, has_words
+from serving.errors import ErrorDetail, ItemError, RequestError
+from serving.schema import MAX_TOP_K, ClassifyRequest, OpinionInput
+from serving.settings import Settings
+
+_YEARS = range(2000, 2101)
+_JSON_NAMES = {
+    str: "a text",
+    dict: "an object",
+    list: "a list",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One opinion and the moment it came in."""
+
+    opinion: Opinion
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request: its opinions in order, with what is wrong in the place of the unreadable ones."""
+
+    items: tuple[Item | ErrorDetail, ...]
+    top_k: int
+    explain: bool
+
+
+def parse_request(body: bytes, settings: Settings) -> Job:
+    """Read a request body.
+
+    Raises:
+        RequestError: what is wrong concerns the whole request.
+    """
+    try:
+        request = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise RequestError("invalid_json", "the body is not JSON in UTF-8") from None
+    if not isinstance(request, dict):
+        raise _wrong_type("", "an object", request)
+    if unknown := _first_unknown(request, ClassifyRequest.model_fields):
+        raise RequestError("unknown_field", f"unknown key: use {_CLASSIFY_KEYS}", unknown)
+    if "inputs" not in request:
+        raise RequestError("missing_field", "give a text, an object or a list of these", "inputs")
+    inputs, top_k, explain = request["inputs"], request.get("top_k", 5), request.get("explain")
+    if not isinstance(inputs, str | dict | list):
+        raise _wrong_type("inputs", "a text, an object or a list of these", inputs)
+    if isinstance(top_k, bool) or not isinstance(top_k, int):
+        raise _wrong_type("top_k", "a whole number", top_k)
+    if not 1 <= top_k <= MAX_TOP_K:
+        raise RequestError("out_of_range", f"must be from 1 to {MAX_TOP_K}", "top_k")
+    if not isinstance(explain, bool | None):
+        raise _wrong_type("explain", "true or false", explain)
+    return Job(_read_items(inputs, bool(explain), settings), top_k, bool(explain))
+
+
+def read_item(value: object, field: str, max_length: int, now: datetime) -> Item | ErrorDetail:
+    """Read one opinion, a text or an object; say what is wrong with it where it cannot be read.
+
+    Args:
+        field: its place in what was sent, such as `inputs[1]`.
+        now: its moment of receipt where it names none, an aware one.
+    """
+    try:
+        return _read_item(value, field, max_length, now)
+    except ItemError as error:
+        return error.detail
+
+
+def _read_items(
+    inputs: str | dict[str, object] | list[object], explain: bool, settings: Settings
+) -> tuple[Item | ErrorDetail, ...]:
+    now = datetime.now(SHANGHAI).replace(microsecond=0)
+    if not isinstance(inputs, list):
+        return (read_item(inputs, "inputs", settings.max_text_length, now),)
+    most = min(settings.max_batch, settings.max_explain) if explain else settings.max_batch
+    if len(inputs) > most:
+        with_explain = " with explain" if explain else ""
+        message = f"{len(inputs)} opinions in one request: send at most {most}{with_explain}"
+        raise RequestError("batch_too_large", message, "inputs")
+    return tuple(
+        read_item(value, f"inputs[{i}]", settings.max_text_length, now)
+        for i, value in enumerate(inputs)
+    )
+
+
+def _read_item(value: object, field: str, max_length: int, now: datetime) -> Item:
+    given = {"text": value} if isinstance(value, str) else value
+    if not isinstance(given, dict):
+        raise ItemError("wrong_type", field, f"must be a text or an object, not {_name(value)}")
+    if unknown := _first_unknown(given, OpinionInput.model_fields):
+        raise ItemError("unknown_field", f"{field}.{unknown}", f"unknown key: use {_OPINION_KEYS}")
+    if "text" not in given:
+        raise ItemError("missing_field", f"{field}.text", "give the text of the opinion")
+    texts = dict.fromkeys(OpinionInput.model_fields, "")
+    for key, text in given.items():
+        if text is None and key != "text":
+            continue
+        if not isinstance(text, str):
+            raise ItemError("wrong_type", f"{field}.{key}", f"must be a text, not {_name(text)}")
+        if len(text) > max_length:
+            message = f"{len(text)} characters: send at most {max_length}"
+            raise ItemError("text_too_long", f"{field}.{key}", message)
+        texts[key] = text
+    opinion = Opinion(texts["text"], texts["title"])
+    if not opinion.reading.strip():
+        raise ItemError("empty_text", f"{field}.text", "the text is empty")
+    if not has_words(opinion.reading):
+        raise ItemError("no_words", f"{field}.text", "the text has no letter, digit or character")
+    return Item(opinion, _read_moment(texts["received_at"], f"{field}.received_at", now))
+
+
+def _read_moment(text: str, field: str, now: datetime) -> datetime:
+    """A moment without a time zone is on the clock of the offices."""
+    if not text:
+        return now
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        message = "must be a moment such as 2026-11-23T08:00:00+08:00"
+        raise ItemError("bad_datetime", field, message) from None
+    if moment.year not in _YEARS:
+        message = f"must be in the years {_YEARS[0]} to {_YEARS[-1]}"
+        raise ItemError("bad_datetime", field, message)
+    return moment.replace(microsecond=0, tzinfo=moment.tzinfo or SHANGHAI)
+
+
+def _wrong_type(field: str, wanted: str, value: object) -> RequestError:
+    return RequestError("wrong_type", f"must be {wanted}, not {_name(value)}", field or None)
+
+
+def _name(value: object) -> str:
+    return _JSON_NAMES[type(value)]
+
+
+def _first_unknown(given: Mapping[str, object], known: Collection[str]) -> str | None:
+    """The first unknown key, short and in characters that any answer can carry."""
+    unknown = next((key for key in given if key not in known), None)
+    return None if unknown is None else repr(unknown)[1:-1][:60]
+
+
+_CLASSIFY_KEYS = ", ".join(ClassifyRequest.model_fields)
+_OPINION_KEYS = ", ".join(OpinionInput.model_fields)
