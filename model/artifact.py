@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-REQUIRED = ("model.onnx", "tokenizer.json", "labels.json", "calibration.json")
+REQUIRED = ("model.onnx", "ngrams.npz", "tokenizer.json", "labels.json", "calibration.json")
 
 
 class ArtifactError(ValueError):

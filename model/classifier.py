@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from model.artifact import Artifact, ArtifactError
+from model.ngrams import NgramVotes
 from model.prediction import Decision, Prediction, Scored
 from model.tokens import Encoded, Reader, pad
 
@@ -61,6 +62,10 @@ class Classifier:
         except _UNREADABLE_GRAPH as error:
             raise ArtifactError(f"{artifact.directory}/model.onnx: {error}; export again") from None
         self._check()
+        try:
+            self.votes = NgramVotes.load(artifact.directory / "ngrams.npz", len(artifact.codes))
+        except ValueError as error:
+            raise ArtifactError(str(error)) from None
 
     def _check(self) -> None:
         directory = self.artifact.directory
@@ -82,7 +87,7 @@ class Classifier:
             )
 
     def run(self, encoded: Sequence[Encoded]) -> tuple[Floats, Floats]:
-        """Logits (N, K) and embeddings (N, H), in order.
+        """The encoder's logits (N, K) and embeddings (N, H), in order.
 
         Batches hold texts of similar length and at most BATCH_TOKENS tokens.
         """
@@ -123,12 +128,16 @@ class Classifier:
         """Calibrated probabilities of being the primary category, (N, K) like `logits`."""
         return softmax(logits, self.artifact.calibration.temperature)
 
+    def score(self, readings: Sequence[str], encoded: Sequence[Encoded]) -> Floats:
+        """Probabilities (N, K) of `readings`, which `encoded` holds as token ids."""
+        return self.probs(self.run(encoded)[0] + self.votes(readings))
+
     def predict(self, readings: Sequence[str], top_k: int = 5) -> list[Prediction]:
         """Predictions for any number of readings of any length, in order."""
         if not readings:
             return []
         encoded = self.reader.encode(readings)
-        probs = self.probs(self.run(encoded)[0])
+        probs = self.score(readings, encoded)
         return [
             self._decide(row, item.truncated, top_k)
             for row, item in zip(probs, encoded, strict=True)

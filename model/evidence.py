@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.classifier import Classifier
+from model.ngrams import HIDDEN
 from model.prediction import Span
 from model.tokens import Encoded
 
@@ -41,14 +42,14 @@ def find_evidence(classifier: Classifier, reading: str, code: str) -> tuple[Span
     clauses = _clauses(reading, encoded)
     if not clauses:
         return ()
-    losses = _losses(classifier, encoded, clauses, label_id)
+    losses = _losses(classifier, reading, encoded, clauses, label_id)
     order = [int(i) for i in np.argsort(-losses) if losses[i] > 0][:MAX_SPANS]
     spans: list[Span] = []
     for i in order:
         if losses[i] < KEEP * losses[order[0]]:
             break
-        tokens = _narrow(classifier, encoded, clauses[i], label_id)
-        weight = float(_losses(classifier, encoded, [tokens], label_id)[0])
+        tokens = _narrow(classifier, reading, encoded, clauses[i], label_id)
+        weight = float(_losses(classifier, reading, encoded, [tokens], label_id)[0])
         start, end = encoded.offsets[tokens[0]][0], encoded.offsets[tokens[-1]][1]
         spans.append(Span(start, end, reading[start:end], round(max(weight, 0.0), 4)))
     return tuple(sorted(spans, key=lambda span: -span.weight))
@@ -70,25 +71,33 @@ def _clauses(reading: str, encoded: Encoded) -> list[list[int]]:
 
 
 def _losses(
-    classifier: Classifier, encoded: Encoded, hidden: list[list[int]], label_id: int
+    classifier: Classifier,
+    reading: str,
+    encoded: Encoded,
+    hidden: list[list[int]],
+    label_id: int,
 ) -> NDArray[np.float32]:
     """Share of the label's score that each group of hidden tokens costs, (len(hidden),)."""
     ids = np.tile(np.array(encoded.ids, dtype=np.int64), (len(hidden) + 1, 1))
     mask = np.ones_like(ids)
+    texts = [reading]
     for row, tokens in enumerate(hidden, start=1):
         mask[row, tokens] = 0
-    scores = classifier.probs(classifier.run_masked(ids, mask)[0])[:, label_id]
+        start, end = encoded.offsets[tokens[0]][0], encoded.offsets[tokens[-1]][1]
+        texts.append(reading[:start] + HIDDEN * (end - start) + reading[end:])
+    logits = classifier.run_masked(ids, mask)[0] + classifier.votes(texts)
+    scores = classifier.probs(logits)[:, label_id]
     return np.asarray(1.0 - scores[1:] / scores[0], dtype=np.float32)
 
 
 def _narrow(
-    classifier: Classifier, encoded: Encoded, clause: list[int], label_id: int
+    classifier: Classifier, reading: str, encoded: Encoded, clause: list[int], label_id: int
 ) -> list[int]:
     """The run of tokens inside a clause that carries most of its weight."""
     if len(clause) <= WINDOW:
         return clause
     windows = [clause[i : i + WINDOW] for i in range(len(clause) - WINDOW + 1)]
-    losses = _losses(classifier, encoded, windows, label_id)
+    losses = _losses(classifier, reading, encoded, windows, label_id)
     best = int(losses.argmax())
     if losses[best] <= 0:
         return clause

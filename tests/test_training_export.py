@@ -25,6 +25,7 @@ def test_artifact_is_complete(tiny_artifact: Path) -> None:
     names = {path.name for path in tiny_artifact.iterdir()}
     assert names == {
         "model.onnx",
+        "ngrams.npz",
         "tokenizer.json",
         "labels.json",
         "calibration.json",

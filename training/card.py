@@ -14,6 +14,8 @@ Reads an opinion of a resident (Chinese) and scores {k} categories of taxonomy v
   then fine-tuned and stored as int8 ONNX. License of this model: Apache-2.0.
 - **Training data**: {train} synthetic opinions written for this project (data/README.md);
   no message of a real person was trained on. Data SHA-256 {data}.
+- **Votes of n-grams**: a linear SVM over hashed characters and character pairs, trained on the same
+  opinions, is added to the encoder's logits with weight {votes:.1f} (chosen on validation).
 - **Reading**: up to {tokens} tokens; of a longer text the first three quarters and the last quarter
   of that room are read, and the answer says `truncated`.
 - **Scores** are softmax probabilities at temperature {temperature:.3f}: the probability of being
@@ -68,6 +70,7 @@ def fill(artifact: Artifact, metrics: dict[str, Any], recipe: dict[str, Any], so
         source=source,
         train=metrics["rows"]["train"],
         data=metrics["data_sha256"][:12],
+        votes=metrics["ngram_weight"],
         tokens=artifact.max_tokens,
         temperature=calibration.temperature,
         label=calibration.label_threshold,

@@ -29,9 +29,10 @@ from training import network
 from training.backbone import SOURCE
 from training.calibrate import calibrate
 from training.card import fill as fill_card
-from training.corpus import batches, load_corpus, reading
+from training.corpus import batches, load_corpus, primary_ids, reading
 from training.evaluate import evaluate, judge, score_baselines
 from training.network import OpinionNetwork
+from training.ngrams import fit_votes, fit_weight, weigh
 from training.train import load_recipe
 
 DATA = Path("data")
@@ -86,8 +87,13 @@ def torch_logits(net: OpinionNetwork, rows: Sequence[LabelledOpinion], reader: R
 
 
 def classifier_logits(classifier: Classifier, rows: Sequence[LabelledOpinion]) -> Any:
-    """Logits of the exported graph, (N, K)."""
+    """Logits of the exported graph, without the votes of the n-grams, (N, K)."""
     return classifier.run(classifier.reader.encode([reading(row) for row in rows]))[0]
+
+
+def add_votes(classifier: Classifier, logits: Any, rows: Sequence[LabelledOpinion]) -> Any:
+    """Encoder logits with the votes of the rows' n-grams, (N, K)."""
+    return logits + classifier.votes([reading(row) for row in rows])
 
 
 def compare(
@@ -101,8 +107,8 @@ def compare(
     Raises:
         ValueError: fewer than `min_parity` of the texts keep their primary label.
     """
-    before = torch_logits(net, rows, classifier.reader)
-    after = classifier_logits(classifier, rows)
+    before = add_votes(classifier, torch_logits(net, rows, classifier.reader), rows)
+    after = add_votes(classifier, classifier_logits(classifier, rows), rows)
     same = float((before.argmax(1) == after.argmax(1)).mean())
     gap = np.abs(softmax(before) - softmax(after))
     found = {
@@ -181,11 +187,23 @@ def build_artifact(run: Path, build: Path, min_parity: float) -> dict[str, Any]:
         "data_sha256": record["data_sha256"],
         "recipe": record["config"],
     }
+    votes = fit_votes(corpus.splits["train"], codes)
+    votes.save(build / "ngrams.npz")
+    write_manifest(build, facts)
+    classifier = Classifier(load_artifact(build))
+    rows = corpus.splits["validation"]
+    weight = fit_weight(
+        classifier_logits(classifier, rows),
+        votes([reading(row) for row in rows]),
+        primary_ids(rows, codes),
+    )
+    weigh(votes, weight).save(build / "ngrams.npz")
     write_manifest(build, facts)
     classifier = Classifier(load_artifact(build))
     parity = compare(classifier, net, corpus.splits["test"], min_parity)
     rows = corpus.splits["calibration"]
-    calibration, evidence = calibrate(classifier_logits(classifier, rows), rows, codes)
+    logits = add_votes(classifier, classifier_logits(classifier, rows), rows)
+    calibration, evidence = calibrate(logits, rows, codes)
     write_json(build / "calibration.json", {**vars(calibration), "evidence": evidence})
     write_manifest(build, facts)
 
@@ -200,6 +218,7 @@ def build_artifact(run: Path, build: Path, min_parity: float) -> dict[str, Any]:
         "test": test,
         "parity": parity,
         "calibration": evidence,
+        "ngram_weight": weight,
     }
     write_json(build / "metrics.json", metrics)
     card = fill_card(classifier.artifact, metrics, record["config"], SOURCE)
