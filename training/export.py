@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
 from data.schema import LabelledOpinion
@@ -33,6 +32,7 @@ from training.corpus import batches, load_corpus, primary_ids, reading
 from training.evaluate import evaluate, judge, score_baselines
 from training.network import OpinionNetwork
 from training.ngrams import fit_votes, fit_weight, weigh
+from training.quantise import fuse, store_weights_as_int8
 from training.train import load_recipe
 
 DATA = Path("data")
@@ -56,7 +56,7 @@ class _Graph(nn.Module):
 
 def write_onnx(net: OpinionNetwork, path: Path) -> None:
     """Write the network as a float32 ONNX graph with free batch and length axes."""
-    net.encoder.set_attn_implementation("eager")  # plain matrix products, which int8 covers
+    net.encoder.set_attn_implementation("eager")  # the form that fuses
     ids = torch.ones(2, 8, dtype=torch.long)
     axes = {0: "batch", 1: "tokens"}
     with warnings.catch_warnings():
@@ -173,9 +173,8 @@ def build_artifact(run: Path, build: Path, min_parity: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         plain = Path(temporary) / "float32.onnx"
         write_onnx(net, plain)
-        quantize_dynamic(
-            plain, build / "model.onnx", weight_type=QuantType.QUInt8, per_channel=True
-        )
+        fuse(plain, net.encoder.config)
+        store_weights_as_int8(plain, build / "model.onnx")
     shutil.copy(run / "model" / "tokenizer.json", build)
     reader = Reader.load(build / "tokenizer.json", config.model.serve_tokens)
     labels = {"taxonomy_version": corpus.taxonomy.version, "codes": list(codes)}
