@@ -79,7 +79,7 @@ def test_broken_file_is_refused(tmp_path: Path, content: bytes) -> None:
         NgramVotes.load(tmp_path / "ngrams.npz", 3)
 
 
-def test_weight_follows_who_is_right(votes: NgramVotes) -> None:
+def test_weight_follows_who_is_right() -> None:
     rng = np.random.default_rng(0)
     wanted = rng.integers(0, 3, 600)
     right = (np.eye(3)[wanted] * 2 + rng.normal(size=(600, 3))).astype(np.float32)

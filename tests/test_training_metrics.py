@@ -49,6 +49,7 @@ def test_decisions(report: dict) -> None:
     assert report["decisions"] == {
         "auto_coverage": 0.5,
         "auto_error": 0.5,
+        "auto_primary_error": 0.5,
         "out_of_scope_coverage": 0.25,
         "out_of_scope_error": 0.0,
     }

@@ -84,7 +84,7 @@ def fit_out_of_scope(scores: Floats, resident: NDArray[np.bool_]) -> Bound:
     """
     n = int(resident.sum())
     best = Bound(NEVER, 0, 0, 1.0)
-    for threshold in np.linspace(0.95, 0.3, 14):
+    for threshold in np.linspace(0.95, 0.5, 10):
         taken = scores >= threshold
         wrong = int((taken & resident).sum())
         upper = clopper_pearson_upper(wrong, n)
@@ -131,9 +131,7 @@ def calibrate(
     predicted = probs.argmax(1)
     other = codes.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in codes else -1
     in_scope = predicted != other
-    auto = fit_auto(
-        np.where(in_scope, probs.max(1), 0.0)[in_scope], (predicted != wanted)[in_scope]
-    )
+    auto = fit_auto(probs.max(1)[in_scope], (predicted != wanted)[in_scope])
     aside = fit_out_of_scope(np.where(in_scope, 0.0, probs.max(1)), wanted != other)
     calibration = Calibration(
         temperature=temperature,

@@ -160,7 +160,9 @@ def to_markdown(report: dict[str, Any]) -> str:
         f"- routing (lead department): {report['routing_accuracy']}",
         f"- multi-label micro-F1: {report['multi_label_micro_f1']}",
         f"- expected calibration error: {report['calibration']['ece']}",
-        f"- auto: {decisions['auto_coverage']} of the opinions, error {decisions['auto_error']}",
+        f"- auto: {decisions['auto_coverage']} of the opinions, of which "
+        f"{decisions['auto_primary_error']} are not the primary category, "
+        f"{decisions['auto_error']} none of the opinion's",
         f"- out of scope: {decisions['out_of_scope_coverage']} of the opinions, "
         f"error {decisions['out_of_scope_error']}",
         f"- urgent: recall {urgent['recall']}, precision {urgent['precision']} "

@@ -36,6 +36,7 @@ from training.quantise import fuse, store_weights_as_int8
 from training.train import load_recipe
 
 DATA = Path("data")
+EXPERIMENTS = Path("training/experiments.md")
 PARITY = 0.995
 UNCALIBRATED = Calibration(1.0, 0.5, 2.0, 2.0, 0.05, 0.95)
 
@@ -220,7 +221,9 @@ def build_artifact(run: Path, build: Path, min_parity: float) -> dict[str, Any]:
         "ngram_weight": weight,
     }
     write_json(build / "metrics.json", metrics)
-    card = fill_card(classifier.artifact, metrics, record["config"], SOURCE)
+    card = fill_card(
+        classifier.artifact, metrics, record["config"], SOURCE, EXPERIMENTS.read_text()
+    )
     (build / "card.md").write_text(card, encoding="utf-8")
     write_manifest(build, facts)
     return metrics

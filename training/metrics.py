@@ -136,6 +136,9 @@ def score_predictions(
     hits = sum(len(n & set(row.labels)) for n, row in zip(named, judged, strict=True))
     total = sum(map(len, named)) + sum(len(row.labels) for row in judged)
     auto = np.array([p.decision == "auto" for p in predictions])
+    carried = np.array(
+        [c in (*r.primary, *r.labels) for c, r in zip(predicted, judged, strict=True)]
+    )
     aside = np.array([p.decision == "out_of_scope" for p in predictions])
     return score_labels(judged, predicted, taxonomy) | {
         "top3_accuracy": share(top),
@@ -145,7 +148,8 @@ def score_predictions(
         "calibration": {"ece": round(error, 4), "reliability": reliability},
         "decisions": {
             "auto_coverage": share(auto),
-            "auto_error": share(~right[auto]),
+            "auto_error": share(~carried[auto]),
+            "auto_primary_error": share(~right[auto]),
             "out_of_scope_coverage": share(aside),
             "out_of_scope_error": share(~right[aside]),
         },
