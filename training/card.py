@@ -35,9 +35,7 @@ Reads an opinion of a resident (Chinese) and scores {k} categories of taxonomy v
 
 One of the top three {top3}; right lead department {routing}; expected calibration error {ece};
 `auto` for {coverage} of the opinions of which {primary_error} are not the primary
-category and {error} none of the opinion's categories. The test split is of the first round of the
-corpus only, shorter and harder than the calibration split: the target is kept there for the second
-measure, not for the first.
+category and {error} none of the opinion's categories.
 int8 against float32: same primary label on {same} of the test texts, largest difference of a
 probability {gap}.
 
