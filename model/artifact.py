@@ -1,6 +1,8 @@
 """The artifact: a directory with everything a classifier needs, verified before it is used.
 
 model.onnx        input_ids, attention_mask -> logits (N, K), embedding (N, H)
+ngrams.npz        votes of character n-grams, added to the logits
+urgency.npz       a linear head on the embedding: are people in danger now
 tokenizer.json    the tokenizer of the encoder
 labels.json       ordered category codes and the taxonomy version they come from
 calibration.json  temperature and decision thresholds, with the evidence they rest on
@@ -15,7 +17,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-REQUIRED = ("model.onnx", "ngrams.npz", "tokenizer.json", "labels.json", "calibration.json")
+REQUIRED = (
+    "model.onnx", "ngrams.npz", "urgency.npz", "tokenizer.json", "labels.json", "calibration.json",
+)  # fmt: skip
 
 
 class ArtifactError(ValueError):
@@ -31,6 +35,10 @@ class Calibration:
         label_threshold: a category after the primary one is named from this score on.
         auto_threshold: a primary score from here on may be routed unseen; above 1 for never.
         out_of_scope_threshold: the same for the category `other`.
+        urgent_threshold: an opinion is urgent from this probability of danger on; above 1 for
+            never by the model alone.
+        urgent_threshold_phrase: the same where a phrase of data/urgent.yaml stands in it; close
+            to 0 for always.
         target_error: the share of wrong decisions that the thresholds allow.
         confidence: how sure the calibration split makes that the share is kept.
     """
@@ -39,6 +47,8 @@ class Calibration:
     label_threshold: float
     auto_threshold: float
     out_of_scope_threshold: float
+    urgent_threshold: float
+    urgent_threshold_phrase: float
     target_error: float
     confidence: float
 

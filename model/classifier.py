@@ -12,6 +12,7 @@ from model.artifact import Artifact, ArtifactError
 from model.ngrams import NgramVotes
 from model.prediction import Decision, Prediction, Scored
 from model.tokens import Encoded, Reader, pad
+from model.urgency import UrgencyHead
 
 BATCH_TOKENS = 4096  # of one run of the graph, padding included: bounds memory
 OUT_OF_SCOPE = "other"  # the category of what is no resident matter
@@ -64,6 +65,7 @@ class Classifier:
         self._check()
         try:
             self.votes = NgramVotes.load(artifact.directory / "ngrams.npz", len(artifact.codes))
+            self.urgency = UrgencyHead.load(artifact.directory / "urgency.npz")
         except ValueError as error:
             raise ArtifactError(str(error)) from None
 
@@ -134,18 +136,20 @@ class Classifier:
 
     def predict(self, readings: Sequence[str], top_k: int = 5) -> list[Prediction]:
         """Predictions for any number of readings of any length, in order."""
-        if not readings:
-            return []
+        return self.predict_embed(readings, top_k)[0] if readings else []
+
+    def predict_embed(
+        self, readings: Sequence[str], top_k: int = 5
+    ) -> tuple[list[Prediction], Floats]:
+        """Predictions and pooled embeddings (N, H), not normalised, of at least one reading."""
         encoded = self.reader.encode(readings)
-        probs = self.score(readings, encoded)
-        return [
+        logits, embeddings = self.run(encoded)
+        probs = self.probs(logits + self.votes(readings))
+        predictions = [
             self._decide(row, item.truncated, top_k)
             for row, item in zip(probs, encoded, strict=True)
         ]
-
-    def embed(self, readings: Sequence[str]) -> Floats:
-        """Pooled embeddings, (N, H), not normalised."""
-        return self.run(self.reader.encode(readings))[1]
+        return predictions, embeddings
 
     def _decide(self, probs: Floats, truncated: bool, top_k: int) -> Prediction:
         calibration = self.artifact.calibration

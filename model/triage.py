@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from model.artifact import ArtifactError, load_artifact
+from model.artifact import ArtifactError, Calibration, load_artifact
 from model.calendar import WorkCalendar, load_calendar
-from model.classifier import Classifier
+from model.classifier import Classifier, Floats
 from model.evidence import find_evidence
 from model.labels import Taxonomy, load_taxonomy
 from model.prediction import Prediction, Span
@@ -22,15 +22,19 @@ class Triaged:
 
     Attributes:
         prediction: categories, scores and decision.
-        urgent: the phrase of present danger, if any; it never alters a score.
+        urgent: whether people are in danger now; it never alters a score.
+        phrase: of present danger, if one stands in the text.
         route: who leads, who assists, until when.
         evidence: stretches that carried the primary label, None unless asked for.
+        embedding: of the text, (H,), not normalised.
     """
 
     prediction: Prediction
-    urgent: UrgentMatch | None
+    urgent: bool
+    phrase: UrgentMatch | None
     route: Route
     evidence: tuple[Span, ...] | None
+    embedding: Floats
 
 
 class Triage:
@@ -76,20 +80,42 @@ class Triage:
             explain: whether to look for evidence, which takes tens of times longer.
         """
         readings = [opinion.reading for opinion in opinions]
-        predictions = self.classifier.predict(readings, top_k)
+        if not readings:
+            return []
+        predictions, embeddings = self.classifier.predict_embed(readings, top_k)
+        danger = self.classifier.urgency(embeddings)
         return [
-            self._complete(reading, prediction, moment, explain)
-            for reading, prediction, moment in zip(readings, predictions, received_at, strict=True)
+            self._complete(*each, explain)
+            for each in zip(readings, predictions, embeddings, danger, received_at, strict=True)
         ]
 
     def _complete(
-        self, reading: str, prediction: Prediction, received_at: datetime, explain: bool
+        self,
+        reading: str,
+        prediction: Prediction,
+        embedding: Floats,
+        danger: float,
+        received_at: datetime,
+        explain: bool,
     ) -> Triaged:
-        match = self.urgent.find(reading)
+        phrase = self.urgent.find(reading)
+        urgent = is_urgent(self.classifier.artifact.calibration, danger, phrase is not None)
         codes = [label.code for label in prediction.labels]
         evidence = find_evidence(self.classifier, reading, codes[0]) if explain else None
-        where = route(self.routing, codes, received_at, match is not None, self.calendar)
-        return Triaged(prediction, match, where, evidence)
+        where = route(self.routing, codes, received_at, urgent, self.calendar)
+        return Triaged(prediction, urgent, phrase if urgent else None, where, evidence, embedding)
+
+
+def is_urgent(calibration: Calibration, danger: float, has_phrase: bool) -> bool:
+    """Whether an opinion is urgent.
+
+    Args:
+        danger: probability that people are in danger now.
+        has_phrase: a phrase of present danger stands in it: a lower probability then suffices.
+    """
+    if has_phrase:
+        return danger >= calibration.urgent_threshold_phrase
+    return danger >= calibration.urgent_threshold
 
 
 def load_triage(artifact: Path, data: Path, threads: int = 0) -> Triage:

@@ -46,8 +46,8 @@ def describe_result(triaged: Triaged, taxonomy: Taxonomy) -> Result:
             for candidate in prediction.candidates
         ],
         decision=prediction.decision,
-        urgent=triaged.urgent is not None,
-        urgent_match=triaged.urgent.phrase if triaged.urgent else None,
+        urgent=triaged.urgent,
+        urgent_match=triaged.phrase.phrase if triaged.phrase else None,
         truncated=prediction.truncated,
         route=RouteAnswer(
             lead=DepartmentName(code=route.lead.code, name=route.lead.name),

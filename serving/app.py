@@ -11,16 +11,23 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from model.calendar import SHANGHAI
 from model.text import Opinion
 from model.triage import Triage, load_triage
-from serving import classify
+from serving import classify, intake, reviewing
 from serving.classify import ReadyTriage
 from serving.docs import add_docs
-from serving.errors import ErrorAnswer, RequestError, answer_http_error, answer_request_error
+from serving.errors import (
+    ErrorAnswer,
+    RequestError,
+    answer_http_error,
+    answer_request_error,
+    answer_validation_error,
+)
 from serving.line import Line
 from serving.logs import RequestLog
 from serving.schema import (
@@ -33,6 +40,7 @@ from serving.schema import (
     TaxonomyAnswer,
 )
 from serving.settings import Settings
+from serving.store.engine import open_store
 
 _PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 _NOT_READY: dict[int | str, dict[str, Any]] = {
@@ -60,6 +68,7 @@ def create_app(
         loading.add_done_callback(report)
         yield
         await asyncio.wait([loading])
+        app.state.store.close()
 
     def report(loading: asyncio.Task[None]) -> None:
         error = None if loading.cancelled() else loading.exception()
@@ -74,14 +83,20 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
-        exception_handlers={RequestError: answer_request_error, HTTPException: answer_http_error},
+        exception_handlers={
+            RequestError: answer_request_error,
+            RequestValidationError: answer_validation_error,
+            HTTPException: answer_http_error,
+        },
     )
     app.state.settings = settings
     app.state.triage = triage
+    app.state.store = open_store(settings.database_url)
     app.state.line = Line(settings.inference_slots, settings.max_queue, settings.max_wait_seconds)
     app.add_middleware(RequestLog)
     app.include_router(router)
-    app.include_router(classify.router)
+    for part in (classify, intake, reviewing):
+        app.include_router(part.router)
     if settings.docs:
         add_docs(app)
         _describe_request(app)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -15,13 +16,18 @@ ItemErrorType = Literal[
     "no_words",
     "text_too_long",
     "bad_datetime",
+    "bad_value",
     "bad_row",
 ]
 RequestErrorType = Literal[
     "invalid_json",
+    "unauthorized",
+    "forbidden",
     "not_found",
     "method_not_allowed",
     "body_timeout",
+    "illegal_move",
+    "version_conflict",
     "body_too_large",
     "batch_too_large",
     "unsupported_media_type",
@@ -29,6 +35,8 @@ RequestErrorType = Literal[
     "wrong_type",
     "unknown_field",
     "out_of_range",
+    "bad_value",
+    "key_reused",
     "too_busy",
     "client_left",
     "internal",
@@ -38,9 +46,13 @@ ErrorType = ItemErrorType | RequestErrorType
 
 STATUS: dict[RequestErrorType, int] = {
     "invalid_json": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "body_timeout": 408,
+    "illegal_move": 409,
+    "version_conflict": 409,
     "body_too_large": 413,
     "batch_too_large": 413,
     "unsupported_media_type": 415,
@@ -48,10 +60,17 @@ STATUS: dict[RequestErrorType, int] = {
     "wrong_type": 422,
     "unknown_field": 422,
     "out_of_range": 422,
+    "bad_value": 422,
+    "key_reused": 422,
     "too_busy": 429,
     "client_left": 499,
     "internal": 500,
     "not_ready": 503,
+}
+_KIND_OF_FAULT: dict[str, RequestErrorType] = {
+    "json_invalid": "invalid_json",
+    "missing": "missing_field",
+    "extra_forbidden": "unknown_field",
 }
 _RETRY_AFTER_SECONDS = {"too_busy": "1", "not_ready": "1"}
 
@@ -96,6 +115,16 @@ async def answer_request_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         ErrorAnswer(error=error.detail).model_dump(), STATUS[error.type], headers=headers
     )
+
+
+async def answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """The response where a parameter or body does not fit its form: the first fault of it."""
+    assert isinstance(error, RequestValidationError)
+    fault = error.errors()[0]
+    kind = _KIND_OF_FAULT.get(fault["type"], "bad_value")
+    field = ".".join(str(part) for part in fault["loc"][1:]) or None
+    wrong = RequestError(kind, fault["msg"], None if kind == "invalid_json" else field)
+    return await answer_request_error(request, wrong)
 
 
 async def answer_http_error(request: Request, error: Exception) -> JSONResponse:

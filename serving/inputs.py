@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from data.schema import CHANNELS
 from model.calendar import SHANGHAI
 from model.text import Opinion, has_words
 from serving.errors import ErrorDetail, ItemError, RequestError
-from serving.schema import MAX_TOP_K, ClassifyRequest, OpinionInput
+from serving.schema import MAX_EXTERNAL_ID, MAX_TOP_K, ClassifyRequest, OpinionInput, Submission
 from serving.settings import Settings
 
 _YEARS = range(2000, 2101)
@@ -25,10 +26,13 @@ _JSON_NAMES = {
 
 @dataclass(frozen=True)
 class Item:
-    """One opinion and the moment it came in."""
+    """One opinion, the moment it came in, and what else was said of it; "" for nothing."""
 
     opinion: Opinion
     received_at: datetime
+    place: str = ""
+    channel: str = ""
+    external_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,7 @@ def parse_request(body: bytes, settings: Settings) -> Job:
     Raises:
         RequestError: what is wrong concerns the whole request.
     """
-    try:
-        request = json.loads(body.decode())
-    except (ValueError, RecursionError):
-        raise RequestError("invalid_json", "the body is not JSON in UTF-8") from None
+    request = parse_json(body)
     if not isinstance(request, dict):
         raise _wrong_type("", "an object", request)
     if unknown := _first_unknown(request, ClassifyRequest.model_fields):
@@ -68,15 +69,58 @@ def parse_request(body: bytes, settings: Settings) -> Job:
     return Job(_read_items(inputs, bool(explain), settings), top_k, bool(explain))
 
 
-def read_item(value: object, field: str, max_length: int, now: datetime) -> Item | ErrorDetail:
+def parse_submission(body: bytes, settings: Settings) -> tuple[bool, list[Item | ErrorDetail]]:
+    """Read the body of a submission: an opinion, or a list of opinions.
+
+    Returns:
+        Whether it is a list; the opinions in order, errors in the place of the unreadable ones.
+
+    Raises:
+        RequestError: what is wrong concerns the whole request.
+    """
+    given = parse_json(body)
+    if not isinstance(given, dict | list):
+        raise _wrong_type("", "an opinion or a list of opinions", given)
+    now = datetime.now(SHANGHAI).replace(microsecond=0)
+    if isinstance(given, dict):
+        return False, [read_item(given, "", settings.max_text_length, now, Submission)]
+    if len(given) > settings.max_batch:
+        message = f"{len(given)} opinions in one request: send at most {settings.max_batch}"
+        raise RequestError("batch_too_large", message)
+    return True, [
+        read_item(value, f"[{i}]", settings.max_text_length, now, Submission)
+        for i, value in enumerate(given)
+    ]
+
+
+def parse_json(body: bytes) -> object:
+    """The body as JSON.
+
+    Raises:
+        RequestError: it is none.
+    """
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise RequestError("invalid_json", "the body is not JSON in UTF-8") from None
+
+
+def read_item(
+    value: object,
+    field: str,
+    max_length: int,
+    now: datetime,
+    form: type[OpinionInput] = OpinionInput,
+) -> Item | ErrorDetail:
     """Read one opinion, a text or an object; say what is wrong with it where it cannot be read.
 
     Args:
         field: its place in what was sent, such as `inputs[1]`.
         now: its moment of receipt where it names none, an aware one.
+        form: names the keys that an object may have.
     """
     try:
-        return _read_item(value, field, max_length, now)
+        return _read_item(value, field, max_length, now, form)
     except ItemError as error:
         return error.detail
 
@@ -98,30 +142,41 @@ def _read_items(
     )
 
 
-def _read_item(value: object, field: str, max_length: int, now: datetime) -> Item:
+def _read_item(
+    value: object, field: str, max_length: int, now: datetime, form: type[OpinionInput]
+) -> Item:
     given = {"text": value} if isinstance(value, str) else value
     if not isinstance(given, dict):
         raise ItemError("wrong_type", field, f"must be a text or an object, not {_name(value)}")
-    if unknown := _first_unknown(given, OpinionInput.model_fields):
-        raise ItemError("unknown_field", f"{field}.{unknown}", f"unknown key: use {_OPINION_KEYS}")
+    prefix = f"{field}." if field else ""
+    if unknown := _first_unknown(given, form.model_fields):
+        message = f"unknown key: use {', '.join(form.model_fields)}"
+        raise ItemError("unknown_field", prefix + unknown, message)
     if "text" not in given:
-        raise ItemError("missing_field", f"{field}.text", "give the text of the opinion")
-    texts = dict.fromkeys(OpinionInput.model_fields, "")
+        raise ItemError("missing_field", f"{prefix}text", "give the text of the opinion")
+    texts = dict.fromkeys(form.model_fields, "")
     for key, text in given.items():
         if text is None and key != "text":
             continue
         if not isinstance(text, str):
-            raise ItemError("wrong_type", f"{field}.{key}", f"must be a text, not {_name(text)}")
+            raise ItemError("wrong_type", prefix + key, f"must be a text, not {_name(text)}")
         if len(text) > max_length:
             message = f"{len(text)} characters: send at most {max_length}"
-            raise ItemError("text_too_long", f"{field}.{key}", message)
+            raise ItemError("text_too_long", prefix + key, message)
         texts[key] = text
     opinion = Opinion(texts["text"], texts["title"])
     if not opinion.reading.strip():
-        raise ItemError("empty_text", f"{field}.text", "the text is empty")
+        raise ItemError("empty_text", f"{prefix}text", "the text is empty")
     if not has_words(opinion.reading):
-        raise ItemError("no_words", f"{field}.text", "the text has no letter, digit or character")
-    return Item(opinion, _read_moment(texts["received_at"], f"{field}.received_at", now))
+        raise ItemError("no_words", f"{prefix}text", "the text has no letter, digit or character")
+    received_at = _read_moment(texts["received_at"], f"{prefix}received_at", now)
+    channel, external_id = texts.get("channel", ""), texts.get("external_id", "")
+    if channel and channel not in CHANNELS:
+        raise ItemError("bad_value", f"{prefix}channel", f"must be one of {', '.join(CHANNELS)}")
+    if len(external_id) > MAX_EXTERNAL_ID:
+        message = f"{len(external_id)} characters: send at most {MAX_EXTERNAL_ID}"
+        raise ItemError("bad_value", f"{prefix}external_id", message)
+    return Item(opinion, received_at, texts["place"], channel, external_id)
 
 
 def _read_moment(text: str, field: str, now: datetime) -> datetime:
@@ -154,4 +209,3 @@ def _first_unknown(given: Mapping[str, object], known: Collection[str]) -> str |
 
 
 _CLASSIFY_KEYS = ", ".join(ClassifyRequest.model_fields)
-_OPINION_KEYS = ", ".join(OpinionInput.model_fields)

@@ -9,6 +9,7 @@ from model.prediction import Decision
 from serving.errors import ErrorAnswer
 
 MAX_TOP_K = 50
+MAX_EXTERNAL_ID = 200
 
 
 class OpinionInput(BaseModel):
@@ -21,6 +22,15 @@ class OpinionInput(BaseModel):
     place: str | None = Field(None, description="Where it is; checked, not yet used in routing")
     received_at: datetime | None = Field(
         None, description="When it came in, now if absent; +08:00 where no time zone is given"
+    )
+
+
+class Submission(OpinionInput):
+    """An opinion to keep, decide and route."""
+
+    channel: str | None = Field(None, description="miniapp, group, hotline, letter or board")
+    external_id: str | None = Field(
+        None, description="Its number at the sender; sent again, it is not stored again"
     )
 
 
@@ -87,7 +97,9 @@ class Result(BaseModel):
     candidates: list[Candidate] = Field(description="The best-scored categories, best first")
     decision: Decision
     urgent: bool
-    urgent_match: str | None = Field(description="The words that tell of present danger")
+    urgent_match: str | None = Field(
+        description="The words that tell of present danger; null where only the model sees it"
+    )
     truncated: bool = Field(description="Whether a part was left unread for its length")
     route: RouteAnswer
     evidence: list[Evidence] = Field(default=[], description="Only where `explain` is true")

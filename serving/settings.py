@@ -36,6 +36,13 @@ class Settings(BaseSettings):
     max_batch: int = Field(256, ge=1, description="Most opinions in one request")
     max_explain: int = Field(16, ge=1, description="Most opinions in one request with `explain`")
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1, description="Largest request body, in bytes")
+    database_url: str = Field(
+        "sqlite:///var/linsheng.db",
+        description="Where opinions are kept: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
+    )
+    audit_share: float = Field(
+        0.02, ge=0, le=1, description="Share of automatic decisions that a person reads blind"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line: debug, info, warning or error"
     )

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from model.artifact import Artifact, Calibration
 from model.calendar import load_calendar
+from model.classifier import Floats
 from model.labels import load_taxonomy
 from model.prediction import Prediction, Scored, Span
 from model.routing import load_routing, route
@@ -32,7 +36,7 @@ class FakeTriage(Triage):
             taxonomy_version=taxonomy.version,
             max_tokens=512,
             vocab_size=100,
-            calibration=Calibration(1.2, 0.3, 0.9, 0.95, 0.05, 0.95),
+            calibration=Calibration(1.2, 0.3, 0.9, 0.95, 0.5, 0.1, 0.05, 0.95),
         )
         classifier: Any = SimpleNamespace(artifact=artifact)
         super().__init__(
@@ -66,7 +70,16 @@ class FakeTriage(Triage):
             decision="auto" if found else "out_of_scope",
             truncated=len(reading) > 700,
         )
-        match = self.urgent.find(reading)
+        phrase = self.urgent.find(reading)
         spans = tuple(Span(at, at + len(word), word, 0.8) for at, word in found[:1])
-        where = route(self.routing, codes, moment, match is not None, self.calendar)
-        return Triaged(prediction, match, where, spans if explain else None)
+        where = route(self.routing, codes, moment, phrase is not None, self.calendar)
+        evidence = spans if explain else None
+        return Triaged(prediction, phrase is not None, phrase, where, evidence, _embed(reading))
+
+
+def _embed(reading: str) -> Floats:
+    """Counts of hashed pairs of characters, (64,): alike for texts that are alike."""
+    embedding = np.zeros(64, np.float32)
+    for first, second in pairwise(reading):
+        embedding[(ord(first) * 31 + ord(second)) % 64] += 1
+    return embedding

@@ -27,8 +27,9 @@ def test_trapped_in_an_elevator_is_urgent_and_goes_to_market_regulation(triage: 
     (answer,) = triage([opinion], [MONDAY], explain=True)
     assert answer.prediction.labels[0].code == "elevator"
     assert answer.prediction.labels[0].score > 0.8
-    assert answer.urgent is not None
-    assert answer.urgent.phrase == "困人"
+    assert answer.urgent
+    assert answer.phrase is not None
+    assert answer.phrase.phrase == "困人"
     assert answer.route.lead.name == "区市场监管局"
     assert [department.code for department in answer.route.assist][:1] == ["property"]
     assert answer.route.due_at.isoformat() == "2026-11-23T11:00:00+08:00"

@@ -18,6 +18,9 @@ CONFIDENCE = 0.95
 PUT_ASIDE = 0.01  # of resident matters, called out of scope
 FIRST_COVERAGE = 0.2  # the most certain fifth is tested first: a smaller one proves nothing
 NEVER = 2.0  # a threshold no score reaches
+ALWAYS = 1e-6  # a threshold every score reaches
+URGENT_RECALL = 0.95  # of the urgent opinions, to be called urgent
+FEWEST_URGENT = 20  # of fewer no threshold can be read off
 Floats = NDArray[np.float32]
 
 
@@ -112,8 +115,49 @@ def fit_label_threshold(
     return float(max(np.linspace(0.05, 0.5, 46), key=micro_f1))
 
 
+@dataclass(frozen=True)
+class Danger:
+    """What there is to fit the thresholds of urgency on, N opinions."""
+
+    probs: Floats  # of the urgency head, (N,)
+    has_phrase: NDArray[np.bool_]  # a phrase of present danger stands in the text, (N,)
+    urgent: NDArray[np.bool_]  # as a person labelled it, (N,)
+
+
+@dataclass(frozen=True)
+class UrgentThresholds:
+    """From which probability an opinion is urgent, with the figures that speak for it."""
+
+    alone: float
+    with_phrase: float
+    rows: int  # urgent ones
+    recall: float
+    precision: float
+
+
+def fit_urgent(danger: Danger) -> UrgentThresholds:
+    """The pair of thresholds with the best precision at a recall of URGENT_RECALL.
+
+    With fewer than FEWEST_URGENT urgent opinions the phrases decide alone.
+    """
+    best = UrgentThresholds(NEVER, ALWAYS, int(danger.urgent.sum()), 0.0, 0.0)
+    if best.rows < FEWEST_URGENT:
+        return best
+    steps = np.unique(danger.probs[danger.urgent])
+    for alone in steps:
+        for with_phrase in np.append(ALWAYS, steps[steps <= alone]):
+            called = danger.probs >= np.where(danger.has_phrase, with_phrase, alone)
+            hits = int((called & danger.urgent).sum())
+            recall, precision = hits / best.rows, hits / int(called.sum())
+            if recall >= URGENT_RECALL and precision > best.precision:
+                best = UrgentThresholds(
+                    float(alone), float(with_phrase), best.rows, recall, precision
+                )
+    return best
+
+
 def calibrate(
-    logits: Floats, rows: Sequence[LabelledOpinion], codes: Sequence[str]
+    logits: Floats, rows: Sequence[LabelledOpinion], codes: Sequence[str], danger: Danger
 ) -> tuple[Calibration, dict[str, object]]:
     """Fit everything between logits and decisions.
 
@@ -121,6 +165,7 @@ def calibrate(
         logits: of the exported graph on the calibration split, (N, K).
         rows: the calibration split, N.
         codes: the K codes in label order.
+        danger: may be of more opinions than the calibration split.
 
     Returns:
         The calibration, and the evidence for it to be kept beside it.
@@ -133,12 +178,16 @@ def calibrate(
     in_scope = predicted != other
     auto = fit_auto(probs.max(1)[in_scope], (predicted != wanted)[in_scope])
     aside = fit_out_of_scope(np.where(in_scope, 0.0, probs.max(1)), wanted != other)
+    urgent = fit_urgent(danger)
     calibration = Calibration(
         temperature=temperature,
         label_threshold=fit_label_threshold(probs, rows, codes),
         auto_threshold=auto.threshold,
         out_of_scope_threshold=aside.threshold,
+        urgent_threshold=urgent.alone,
+        urgent_threshold_phrase=urgent.with_phrase,
         target_error=TARGET_ERROR,
         confidence=CONFIDENCE,
     )
-    return calibration, {"rows": len(rows), "auto": asdict(auto), "out_of_scope": asdict(aside)}
+    evidence = {"auto": asdict(auto), "out_of_scope": asdict(aside), "urgent": asdict(urgent)}
+    return calibration, {"rows": len(rows), **evidence}

@@ -26,6 +26,11 @@ Reads an opinion of a resident (Chinese) and scores {k} categories of taxonomy v
   with {confidence:.0%} confidence (Clopper-Pearson, fixed-sequence testing; target {target:.0%}).
   Wrong is any category but the primary one.
   `out_of_scope` from {oos} on: at most 1 % of resident matters are put aside, same confidence.
+- **Urgency**: a linear head on the embedding, trained beside the categories, with the phrases of
+  data/urgent.yaml: urgent from {danger_phrase:.3f} on where a phrase stands in the text, else from
+  {danger:.3f} on ({danger_rows} urgent opinions of validation and calibration: recall
+  {danger_recall:.3f}, precision {danger_precision:.3f}; test split: recall {urgent_recall},
+  precision {urgent_precision} of {urgent_rows}).
 
 ## Measured on the frozen test split ({n} opinions)
 
@@ -52,7 +57,7 @@ probability {gap}.
   and of another mix: measure on your own (python -m training evaluate) before you rely on it.
 - The corpus is synthetic and nearly uniform over the categories; rare phrasing, dialect and
   traditional characters are thinly covered.
-- The model never decides alone on danger: urgent phrases are found by rules beside it.
+- Urgent opinions are rare: a city that has its own should measure recall on them first.
 """
 
 
@@ -98,6 +103,14 @@ def fill(
         oos=never
         if calibration.out_of_scope_threshold > 1
         else f"{calibration.out_of_scope_threshold:.3f}",
+        danger=calibration.urgent_threshold,
+        danger_phrase=calibration.urgent_threshold_phrase,
+        danger_rows=evidence["urgent"]["rows"],
+        danger_recall=evidence["urgent"]["recall"],
+        danger_precision=evidence["urgent"]["precision"],
+        urgent_recall=test["urgent"]["recall"],
+        urgent_precision=test["urgent"]["precision"],
+        urgent_rows=test["urgent"]["rows"],
         n=test["n"],
         names=" | ".join(baselines),
         rule="---|" * len(baselines),

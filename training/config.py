@@ -45,6 +45,7 @@ class TrainConfig:
     warmup: float  # share of the steps
     label_smoothing: float
     secondary_share: float  # of the target that goes to the labels after the primary one
+    urgency_weight: float  # of the loss on "people are in danger now" beside that on the category
     averaged_from: float  # weights are averaged from this share of the steps on; 1 for the last
 
 
@@ -123,6 +124,8 @@ def _check(config: Config, where: str) -> None:
         raise ValueError(f"{where}: train_tokens and serve_tokens must be 8 or more")
     if config.train.epochs <= 0 or config.train.batch_size < 1:
         raise ValueError(f"{where}: epochs and batch_size must be positive")
+    if config.train.urgency_weight < 0:
+        raise ValueError(f"{where}: urgency_weight must not be negative")
     train, augment = config.train, config.augment
     shares = {
         "dropout": config.model.dropout,

@@ -26,6 +26,7 @@ from model.classifier import Classifier
 from model.labels import Taxonomy
 from model.routing import RoutingTable
 from model.text import Opinion
+from model.triage import is_urgent
 from model.urgent import UrgentDetector
 from training.metrics import Judged, choose_primary, score_labels, score_predictions
 
@@ -91,14 +92,18 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures of an artifact on judged opinions, ready for JSON."""
     readings = [Opinion(row.text).reading for row in judged]
-    predictions = classifier.predict(readings)
+    predictions, embeddings = classifier.predict_embed(readings)
     report = score_predictions(
         judged, predictions, taxonomy, lambda code: routing.rules[code].lead.code
     )
     predicted = [p.labels[0].code for p in predictions]
     codes = list(taxonomy.codes)
     matrix = confusion_matrix(choose_primary(judged, predicted), predicted, labels=codes)
-    fired = [urgent.find(reading) is not None for reading in readings]
+    calibration = classifier.artifact.calibration
+    fired = [
+        is_urgent(calibration, danger, urgent.find(reading) is not None)
+        for danger, reading in zip(classifier.urgency(embeddings), readings, strict=True)
+    ]
     both = sum(f and row.urgent for f, row in zip(fired, judged, strict=True))
     n_urgent = sum(row.urgent for row in judged)
     return report | {

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,10 +24,11 @@ from model.artifact import Artifact, Calibration, load_artifact, sha256_of
 from model.classifier import Classifier, softmax
 from model.routing import load_routing
 from model.tokens import Reader
-from model.urgent import load_urgent
+from model.urgency import UrgencyHead
+from model.urgent import UrgentDetector, load_urgent
 from training import network
 from training.backbone import SOURCE
-from training.calibrate import calibrate
+from training.calibrate import ALWAYS, NEVER, Danger, calibrate
 from training.card import fill as fill_card
 from training.corpus import batches, load_corpus, primary_ids, reading
 from training.evaluate import evaluate, judge, score_baselines
@@ -38,7 +40,7 @@ from training.train import load_recipe
 DATA = Path("data")
 EXPERIMENTS = Path("training/experiments.md")
 PARITY = 0.995
-UNCALIBRATED = Calibration(1.0, 0.5, 2.0, 2.0, 0.05, 0.95)
+UNCALIBRATED = Calibration(1.0, 0.5, NEVER, NEVER, NEVER, ALWAYS, 0.05, 0.95)
 
 
 class _Graph(nn.Module):
@@ -87,9 +89,20 @@ def torch_logits(net: OpinionNetwork, rows: Sequence[LabelledOpinion], reader: R
     return logits
 
 
-def classifier_logits(classifier: Classifier, rows: Sequence[LabelledOpinion]) -> Any:
-    """Logits of the exported graph, without the votes of the n-grams, (N, K)."""
-    return classifier.run(classifier.reader.encode([reading(row) for row in rows]))[0]
+def run_rows(classifier: Classifier, rows: Sequence[LabelledOpinion]) -> tuple[Any, Any]:
+    """Logits (N, K) of the exported graph, without the votes of the n-grams; embeddings (N, H)."""
+    return classifier.run(classifier.reader.encode([reading(row) for row in rows]))
+
+
+def measure_danger(
+    classifier: Classifier, urgent: UrgentDetector, rows: Sequence[LabelledOpinion], embeddings: Any
+) -> Danger:
+    """What the urgency head and the phrases say of the rows, beside their labels."""
+    return Danger(
+        classifier.urgency(embeddings),
+        np.array([urgent.find(reading(row)) is not None for row in rows]),
+        np.array([row.urgent for row in rows]),
+    )
 
 
 def add_votes(classifier: Classifier, logits: Any, rows: Sequence[LabelledOpinion]) -> Any:
@@ -109,7 +122,7 @@ def compare(
         ValueError: fewer than `min_parity` of the texts keep their primary label.
     """
     before = add_votes(classifier, torch_logits(net, rows, classifier.reader), rows)
-    after = add_votes(classifier, classifier_logits(classifier, rows), rows)
+    after = add_votes(classifier, run_rows(classifier, rows)[0], rows)
     same = float((before.argmax(1) == after.argmax(1)).mean())
     gap = np.abs(softmax(before) - softmax(after))
     found = {
@@ -189,28 +202,31 @@ def build_artifact(run: Path, build: Path, min_parity: float) -> dict[str, Any]:
     }
     votes = fit_votes(corpus.splits["train"], codes)
     votes.save(build / "ngrams.npz")
+    head = net.urgency
+    UrgencyHead(head.weight[0].detach().numpy(), head.bias.item()).save(build / "urgency.npz")
     write_manifest(build, facts)
     classifier = Classifier(load_artifact(build))
     rows = corpus.splits["validation"]
-    weight = fit_weight(
-        classifier_logits(classifier, rows),
-        votes([reading(row) for row in rows]),
-        primary_ids(rows, codes),
-    )
+    logits, embeddings = run_rows(classifier, rows)
+    weight = fit_weight(logits, votes([reading(row) for row in rows]), primary_ids(rows, codes))
     weigh(votes, weight).save(build / "ngrams.npz")
     write_manifest(build, facts)
     classifier = Classifier(load_artifact(build))
     parity = compare(classifier, net, corpus.splits["test"], min_parity)
+    urgent = load_urgent(DATA / "urgent.yaml")
+    danger = measure_danger(classifier, urgent, rows, embeddings)
     rows = corpus.splits["calibration"]
-    logits = add_votes(classifier, classifier_logits(classifier, rows), rows)
-    calibration, evidence = calibrate(logits, rows, codes)
+    logits, embeddings = run_rows(classifier, rows)
+    more = measure_danger(classifier, urgent, rows, embeddings)
+    danger = Danger(*map(np.concatenate, zip(astuple(danger), astuple(more), strict=True)))
+    calibration, evidence = calibrate(add_votes(classifier, logits, rows), rows, codes, danger)
     write_json(build / "calibration.json", {**vars(calibration), "evidence": evidence})
     write_manifest(build, facts)
 
     classifier = Classifier(load_artifact(build))
     routing = load_routing(DATA / "routing.yaml", corpus.taxonomy)
     judged = judge(corpus.splits["test"])
-    test = evaluate(classifier, judged, corpus.taxonomy, routing, load_urgent(DATA / "urgent.yaml"))
+    test = evaluate(classifier, judged, corpus.taxonomy, routing, urgent)
     test["baselines"] = score_baselines(corpus.splits["train"], judged, corpus.taxonomy)
     metrics = {
         "data_sha256": record["data_sha256"],

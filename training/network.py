@@ -1,4 +1,4 @@
-"""The network: a BERT encoder, one pooled embedding, one linear head over the categories."""
+"""The network: a BERT encoder, one pooled embedding, linear heads for categories and urgency."""
 
 import json
 from pathlib import Path
@@ -20,6 +20,7 @@ class OpinionNetwork(nn.Module):
         self.pooling = pooling
         self.dropout = nn.Dropout(encoder.config.hidden_dropout_prob)
         self.head = nn.Linear(encoder.config.hidden_size, n_labels)
+        self.urgency = nn.Linear(encoder.config.hidden_size, 1)
 
     def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Pooled embedding, (N, H)."""

@@ -24,6 +24,7 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import AdamW
 from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
 
@@ -57,6 +58,7 @@ class Collator:
             "input_ids": torch.from_numpy(ids),
             "attention_mask": torch.from_numpy(mask),
             "labels": torch.tensor([row["target"] for row in rows]),
+            "urgent": torch.tensor([row["urgent"] for row in rows], dtype=torch.float32),
         }
 
 
@@ -113,17 +115,21 @@ class ProgressLog(TrainerCallback):
 
 
 class SoftTargetTrainer(Trainer):
-    """Cross-entropy against the rows' label shares, smoothed."""
+    """Cross-entropy against the rows' label shares, smoothed, with urgency beside it."""
 
     smoothing = 0.0
+    urgency_weight = 0.0
 
     def compute_loss(
         self, model: nn.Module, inputs: Any, return_outputs: bool = False, **_: Any
     ) -> Any:
         targets = inputs.pop("labels")
-        logits, _embedding = model(**inputs)
+        urgent = inputs.pop("urgent")
+        logits, embedding = model(**inputs)
         smooth = targets * (1.0 - self.smoothing) + self.smoothing / targets.shape[1]
         loss = -(smooth * logits.float().log_softmax(-1)).sum(-1).mean()
+        danger = model.urgency(embedding).squeeze(-1).float()
+        loss = loss + self.urgency_weight * binary_cross_entropy_with_logits(danger, urgent)
         return (loss, {"logits": logits}) if return_outputs else loss
 
 
@@ -137,7 +143,10 @@ def prepare_backbone(name: str) -> Path | str:
 def parameter_groups(net: OpinionNetwork, config: TrainConfig) -> list[dict[str, Any]]:
     """Optimiser groups: the head, then each layer with a rate that falls towards the bottom."""
     groups: list[dict[str, Any]] = [
-        {"params": list(net.head.parameters()), "lr": config.head_learning_rate}
+        {
+            "params": [*net.head.parameters(), *net.urgency.parameters()],
+            "lr": config.head_learning_rate,
+        }
     ]
     layers = net.layers()
     for depth, parameters in enumerate(layers):
@@ -199,6 +208,7 @@ def to_dataset(corpus: Corpus, side: str, secondary_share: float) -> Dataset:
         {
             "text": [reading(row) for row in rows],
             "target": [target(row.labels, codes, secondary_share) for row in rows],
+            "urgent": [row.urgent for row in rows],
             "length": [len(row.text) for row in rows],
         }
     )
@@ -272,6 +282,7 @@ def train(config: Config, run: Path) -> Path:
         callbacks=[average, ProgressLog(run / "log.jsonl")],
     )
     trainer.smoothing = config.train.label_smoothing
+    trainer.urgency_weight = config.train.urgency_weight
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     if average.count:

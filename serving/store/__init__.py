@@ -1,0 +1,1 @@
+"""Opinions kept: tables, moves between states, search; SQLite by default, PostgreSQL by setting."""
