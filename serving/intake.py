@@ -68,9 +68,10 @@ async def submit(
                 async with line.turn():
                     arrivals += await run_in_threadpool(_read, triage, actor, some, known)
             act = Act(actor.name, datetime.now(UTC), triage)
-            answer, stored = await run_in_threadpool(
+            kept = await run_in_threadpool(
                 _keep, store, act, arrivals, settings.audit_share, key, digest
             )
+            answer, stored = kept
     response.status_code = 201 if stored else 200
     return answer if is_list else _only(answer)
 

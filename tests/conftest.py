@@ -1,11 +1,15 @@
 """Fixtures that several test files share."""
 
+import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import make_url
 
 from serving.app import create_app
 from serving.settings import Settings
@@ -19,9 +23,39 @@ def triage() -> FakeTriage:
 
 
 @pytest.fixture
-def client(triage: FakeTriage) -> Iterator[TestClient]:
-    """A client of the whole application, less its documentation."""
-    with TestClient(create_app(Settings(docs=False), triage)) as client:
+def settings(tmp_path: Path) -> Settings:
+    """Settings with a database of the test's own, without documentation."""
+    return Settings(docs=False, database_url=f"sqlite:///{tmp_path}/linsheng.db")
+
+
+@pytest.fixture
+def client(triage: FakeTriage, settings: Settings) -> Iterator[TestClient]:
+    """A client of the whole application on SQLite."""
+    with TestClient(create_app(settings, triage)) as client:
+        yield client
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind; PostgreSQL where TEST_POSTGRES_URL names a server."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/linsheng.db"
+        return
+    server = os.environ.get("TEST_POSTGRES_URL")
+    if not server:
+        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server")
+    name = f"linsheng_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def kept(triage: FakeTriage, database_url: str) -> Iterator[TestClient]:
+    """A client of the whole application on each kind of database; nothing is drawn for audit."""
+    settings = Settings(docs=False, database_url=database_url, audit_share=0)
+    with TestClient(create_app(settings, triage)) as client:
         yield client
 
 

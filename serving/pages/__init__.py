@@ -1,0 +1,1 @@
+"""The pages of staff, in Chinese: server-rendered, quickened by htmx, usable by keyboard alone."""
