@@ -18,7 +18,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from model.labels import Taxonomy
 
 CHANNELS = ("miniapp", "group", "hotline", "letter", "board")
-FIELDS = ("id", "text", "labels", "urgent", "channel", "source")
+FIELDS = ("id", "text", "labels", "alternatives", "urgent", "channel", "source")
 MAX_TEXT = 20_000  # characters; the longest real message seen has a tenth of it
 MAX_LABELS = 3
 # JSONL is the project's own format; tables come from elsewhere and may say less.
@@ -31,12 +31,19 @@ _BROKEN_WORKBOOK = (
     BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ParseError, InvalidFileException,
     LookupError, ValueError, TypeError, AttributeError,
 )  # fmt: skip
+_WHEN_EMPTY = {
+    "labels": "name at least the primary category",
+    "alternatives": "name a category or leave it out",
+}
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class LabelledOpinion:
-    """An opinion with the categories that a person gave it, the primary one first."""
+    """An opinion with the categories that a person gave it, the primary one first.
+
+    `alternatives` are codes that a second reader took as the primary one with equal reason.
+    """
 
     id: str
     text: str
@@ -44,6 +51,12 @@ class LabelledOpinion:
     urgent: bool
     channel: str
     source: str
+    alternatives: tuple[str, ...] = ()
+
+    @property
+    def acceptable(self) -> tuple[str, ...]:
+        """Codes that are right as the primary one, the first reader's first."""
+        return self.labels[:1] + self.alternatives
 
 
 @dataclass(frozen=True)
@@ -247,10 +260,11 @@ class _Row:
         return LabelledOpinion(
             id=self._string("id", f"{self.path.stem}-{self.line}"),
             text=text,
-            labels=self._labels(),
+            labels=self._codes("labels"),
             urgent=self._urgent(),
             channel=channel,
             source=self._string("source", self.path.stem),
+            alternatives=self._codes("alternatives") if "alternatives" in self.values else (),
         )
 
     def _string(self, field: str, default: str) -> str:
@@ -276,26 +290,26 @@ class _Row:
         self.fault("urgent", f"write {accepted}")
         return False
 
-    def _labels(self) -> tuple[str, ...]:
-        value = self.values.get("labels", [])
+    def _codes(self, field: str) -> tuple[str, ...]:
+        value = self.values.get(field, [])
         if self.is_table:
             codes = {self.taxonomy.category(code).name: code for code in self.taxonomy.codes}
             names = [name.strip() for name in _LABEL_SEPARATORS.split(str(value or ""))]
             value = [codes.get(name, name) for name in names if name]
         if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-            self.fault("labels", "write a list of category codes")
+            self.fault(field, "write a list of category codes")
             return ()
-        if not value and "labels" in self.values:
-            self.fault("labels", "name at least the primary category")
+        if not value and field in self.values:
+            self.fault(field, _WHEN_EMPTY[field])
         if len(value) > MAX_LABELS:
-            self.fault("labels", f"{len(value)} labels: keep at most {MAX_LABELS}, primary first")
+            self.fault(field, f"{len(value)} labels: keep at most {MAX_LABELS}, primary first")
         for label in dict.fromkeys(value):
             if value.count(label) > 1:
-                self.fault("labels", f"keep {label!r} once")
+                self.fault(field, f"keep {label!r} once")
             try:
                 self.taxonomy.category(label)
             except ValueError as error:
-                self.fault("labels", str(error))
+                self.fault(field, str(error))
         return tuple(value)
 
 

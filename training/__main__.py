@@ -78,6 +78,30 @@ def evaluate(
     typer.echo(f"written: {out}")
 
 
+@app.command()
+def curve(
+    file: Annotated[Path, typer.Argument(help="Labelled opinions to measure on.")],
+    out: Annotated[Path, typer.Option(help="The picture.")] = Path("var/learning_curve.png"),
+    data: Data = Path("data"),
+) -> None:
+    """Draw what more lines of the corpus bring."""
+    from data.schema import read_opinions
+    from data.split import load_splits
+    from model.labels import load_taxonomy
+    from training import curve as learning
+    from training.evaluate import read_judged
+
+    taxonomy = load_taxonomy(data / "taxonomy.yaml")
+    rows, _ = read_opinions(data / "opinions.jsonl", taxonomy)
+    train_rows = load_splits(data / "splits.json", rows)["train"]
+    judged = read_judged(file, taxonomy, data / "splits.json", "")
+    found = learning.measure_curve(train_rows, judged, taxonomy.codes)
+    for n, accuracies in found.items():
+        typer.echo(f"{n} rows: " + ", ".join(f"{a:.3f}" for a in accuracies))
+    learning.draw_curve(found, out)
+    typer.echo(f"written: {out}")
+
+
 if __name__ == "__main__":
     try:
         app()

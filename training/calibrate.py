@@ -176,7 +176,10 @@ def calibrate(
     predicted = probs.argmax(1)
     other = codes.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in codes else -1
     in_scope = predicted != other
-    auto = fit_auto(probs.max(1)[in_scope], (predicted != wanted)[in_scope])
+    wrong = np.array(
+        [codes[i] not in row.acceptable for i, row in zip(predicted, rows, strict=True)]
+    )
+    auto = fit_auto(probs.max(1)[in_scope], wrong[in_scope])
     aside = fit_out_of_scope(np.where(in_scope, 0.0, probs.max(1)), wanted != other)
     urgent = fit_urgent(danger)
     calibration = Calibration(

@@ -37,8 +37,8 @@ HEADLINE = ("primary_accuracy", "domain_accuracy", "macro_f1", "micro_f1")
 
 
 def judge(rows: Sequence[LabelledOpinion]) -> list[Judged]:
-    """Labelled opinions as judged ones: the first label is the only acceptable primary one."""
-    return [Judged(r.text, r.labels[:1], r.labels, r.channel, r.urgent) for r in rows]
+    """Labelled opinions as judged ones."""
+    return [Judged(r.text, r.acceptable, r.labels, r.channel, r.urgent) for r in rows]
 
 
 def read_judged(path: Path, taxonomy: Taxonomy, splits: Path, side: str) -> list[Judged]:
