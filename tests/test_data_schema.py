@@ -76,6 +76,8 @@ def test_line_separators_inside_a_text_do_not_end_the_row(tmp_path: Path) -> Non
         ({"labels": ["elevater"]}, "labels", "['elevater']", "elevator"),
         ({"labels": ["elevator", "elevator"]}, "labels", "elevator", "'elevator' once"),
         ({"labels": ["elevator", "gas", "roads", "pets"]}, "labels", "pets", "at most 3"),
+        ({"alternatives": []}, "alternatives", "[]", "leave it out"),
+        ({"alternatives": ["parkin"]}, "alternatives", "['parkin']", "parking"),
         ({"urgent": 1}, "urgent", "1", "true or false"),
         ({"urgent": "true"}, "urgent", "'true'", "true or false"),
         ({"channel": "fax"}, "channel", "'fax'", "miniapp"),
@@ -93,6 +95,13 @@ def test_a_fault_names_its_place_value_and_remedy(
     assert value in faults[0].value
     assert remedy in faults[0].remedy
     str(faults[0]).encode()  # whatever stood in the file, the report can be printed
+
+
+def test_alternatives_are_acceptable_beside_the_first_label(tmp_path: Path) -> None:
+    change = {"labels": ["parking", "roads"], "alternatives": ["traffic"]}
+    [row], faults = read(tmp_path / "a.jsonl", jsonl(change))
+    assert faults == []
+    assert row.acceptable == ("parking", "traffic")
 
 
 def test_every_fault_of_every_row_is_reported(tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ import pytest
 from scipy.stats import binom
 
 from training.calibrate import (
+    ALWAYS,
+    FEWEST_URGENT,
     NEVER,
     PUT_ASIDE,
     TARGET_ERROR,
+    Danger,
     clopper_pearson_upper,
     fit_auto,
     fit_out_of_scope,
     fit_temperature,
+    fit_urgent,
 )
 
 
@@ -60,6 +64,24 @@ def test_auto_takes_all_of_a_faultless_model() -> None:
     bound = fit_auto(scores, np.zeros(400, dtype=bool))
     assert bound.threshold == pytest.approx(0.5, abs=0.01)
     assert bound.wrong == 0
+
+
+def test_urgency_reaches_its_recall_with_the_best_precision() -> None:
+    probs = np.array([0.9] * 30 + [0.4] * 8 + [0.1] * 2 + [0.5] * 10 + [0.05] * 200, np.float32)
+    urgent = np.arange(250) < 40
+    has_phrase = (probs == np.float32(0.4)) | (np.arange(250) >= 240)
+    found = fit_urgent(Danger(probs, has_phrase, urgent))
+    # The ten at 0.5 are kept out, the eight at 0.4 let in by their phrase.
+    assert found.alone == pytest.approx(0.9)
+    assert 0.05 < found.with_phrase <= np.float32(0.4)
+    assert found.recall == pytest.approx(0.95)
+    assert found.precision == 1.0
+
+
+def test_few_urgent_rows_leave_urgency_to_the_phrases() -> None:
+    probs = np.linspace(0, 1, 100, dtype=np.float32)
+    found = fit_urgent(Danger(probs, np.zeros(100, bool), np.arange(100) < FEWEST_URGENT - 1))
+    assert (found.alone, found.with_phrase) == (NEVER, ALWAYS)
 
 
 def test_out_of_scope_puts_few_resident_matters_aside() -> None:
