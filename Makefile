@@ -4,10 +4,14 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: serve test lint train
+.PHONY: serve demo test lint train
 
 serve: .venv/.serve
 	$(BIN)/python -m serving run --host $(HOST) --port $(PORT)
+
+# 2,000 opinions of the last 60 days in var/demo.db; takes some minutes the first time.
+demo: .venv/.serve
+	$(BIN)/python -m serving demo --port $(PORT)
 
 test: .venv/.develop
 	$(BIN)/python -m pytest -q

@@ -89,13 +89,21 @@ def load_routing(path: Path, taxonomy: Taxonomy) -> RoutingTable:
     Raises:
         ValueError: names the file, the field, the value and the remedy.
     """
-    file = read_yaml(path)
+    return read_routing(read_yaml(path), taxonomy)
+
+
+def read_routing(file: Section, taxonomy: Taxonomy) -> RoutingTable:
+    """The routing table in YAML that was read, checked against the taxonomy.
+
+    Raises:
+        ValueError: names the place, the field, the value and the remedy.
+    """
     file.only("version", "levels", "urgent_hours", "departments", "routes")
     version = file.number("version", least=1)
     levels = file.texts("levels")
     departments = tuple(_read_department(s, levels) for s in file.sections("departments"))
     for code in repeats(department.code for department in departments):
-        raise ValueError(f"{path}: department code {code!r} stands twice: keep or rename one")
+        raise ValueError(f"{file.place}: department code {code!r} stands twice: keep or rename one")
     known = {department.code: department for department in departments}
     routes = file.section("routes")
     routes.only(*taxonomy.codes)

@@ -1,14 +1,17 @@
 """The whole main job: opinions in; categories, decision, urgency and department out."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from model.artifact import ArtifactError, Calibration, load_artifact
 from model.calendar import WorkCalendar, load_calendar
 from model.classifier import Classifier, Floats
 from model.evidence import find_evidence
+from model.gazetteer import Gazetteer, load_gazetteer
 from model.labels import Taxonomy, load_taxonomy
 from model.prediction import Prediction, Span
 from model.routing import Route, RoutingTable, load_routing, route
@@ -51,6 +54,7 @@ class Triage:
         routing: RoutingTable,
         urgent: UrgentDetector,
         calendar: WorkCalendar,
+        gazetteer: Gazetteer,
     ) -> None:
         unknown = sorted(set(classifier.artifact.codes) ^ set(taxonomy.codes))
         if unknown:
@@ -63,6 +67,13 @@ class Triage:
         self.routing = routing
         self.urgent = urgent
         self.calendar = calendar
+        self.gazetteer = gazetteer
+
+    def with_routing(self, routing: RoutingTable) -> Self:
+        """The same classifier with another routing table."""
+        other = copy(self)
+        other.routing = routing
+        return other
 
     def __call__(
         self,
@@ -119,16 +130,18 @@ def is_urgent(calibration: Calibration, danger: float, has_phrase: bool) -> bool
 
 
 def load_triage(artifact: Path, data: Path, threads: int = 0) -> Triage:
-    """Load and verify an artifact with taxonomy, routing table, urgent phrases and holidays.
+    """Load and verify an artifact with its tables: taxonomy, routing, urgent, holidays, places.
 
     Raises:
         ValueError: any of the files is faulty; the message names it and the remedy.
     """
     taxonomy = load_taxonomy(data / "taxonomy.yaml")
+    routing = load_routing(data / "routing.yaml", taxonomy)
     return Triage(
         Classifier(load_artifact(artifact), threads),
         taxonomy,
-        load_routing(data / "routing.yaml", taxonomy),
+        routing,
         load_urgent(data / "urgent.yaml"),
         load_calendar(data / "holidays.yaml"),
+        load_gazetteer(data / "gazetteer.yaml", routing.departments),
     )

@@ -94,10 +94,10 @@ class Section:
         """The mapping at a key."""
         return Section(f"{self.place}: {key}", self._mapping(key, self.values.get(key)))
 
-    def sections(self, key: str) -> tuple["Section", ...]:
-        """The mappings listed at a key, at least one."""
+    def sections(self, key: str, least: int = 1) -> tuple["Section", ...]:
+        """The mappings listed at a key, at least `least`."""
         items = self._list(key)
-        if not items:
+        if len(items) < least:
             raise self.fault(key, "list at least one entry")
         return tuple(
             Section(f"{self.place}: {key}[{i}]", self._mapping(key, item))
@@ -133,10 +133,26 @@ def read_yaml(path: Path) -> Section:
         ValueError: the file is missing, not UTF-8, not YAML, empty, or has a key twice.
     """
     try:
-        # The timestamps of YAML raise a plain ValueError for a day such as 2026-02-30.
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}: give a readable YAML file in UTF-8") from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, place: str) -> Section:
+    """Read YAML whose top level is a mapping.
+
+    Args:
+        place: where the text is from, for messages.
+
+    Raises:
+        ValueError: it is not YAML, empty, or has a key twice.
+    """
+    try:
+        # The timestamps of YAML raise a plain ValueError for a day such as 2026-02-30.
+        values = yaml.load(text, Loader=_StrictLoader)
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{place}: {error}: give a readable YAML file in UTF-8") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: the top level is {values!r:.80}: write keys with values")
-    return Section(str(path), values)
+        raise ValueError(f"{place}: the top level is {values!r:.80}: write keys with values")
+    return Section(place, values)

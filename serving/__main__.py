@@ -4,17 +4,21 @@ python -m serving run --host 127.0.0.1 --port 8000
 python -m serving classify 三号楼电梯又困人了，物业电话没人接
 python -m serving classify --file opinions.xlsx --out results.csv --columns text=内容,title=标题
 python -m serving classify < texts.txt
+python -m serving demo
+python -m serving accounts add NAME --role reviewer
+python -m serving keys add NAME --scope intake
+python -m serving routes check|preview|apply FILE
 """
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, BinaryIO, NoReturn, TextIO
+from typing import Annotated, BinaryIO, TextIO
 
 import typer
 import uvicorn
@@ -22,18 +26,26 @@ from tqdm import tqdm
 
 from model.calendar import SHANGHAI
 from model.triage import Triage, load_triage
+from serving.accounts_command import accounts, check_address, keys
 from serving.answers import answer_items
 from serving.app import create_app
+from serving.demo import fill
 from serving.errors import ErrorAnswer, ErrorDetail
 from serving.inputs import read_item
 from serving.logs import configure_logs
+from serving.refusals import refusals, refuse
 from serving.results import TableWriter, Writer, write_json_line
-from serving.rows import Row, read_rows
+from serving.routes_command import routes
+from serving.rows import Row, read_columns, read_rows
 from serving.schema import Result
 from serving.settings import Settings, read_settings
 
+DEMO = Path("var/demo.db")
 CHUNK = 64  # rows between two writes
 cli = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+cli.add_typer(accounts, name="accounts")
+cli.add_typer(keys, name="keys")
+cli.add_typer(routes, name="routes")
 
 
 @cli.command()
@@ -42,8 +54,33 @@ def run(
     port: Annotated[int | None, typer.Option(help="Port; default LINSHENG_PORT")] = None,
 ) -> None:
     """Start the server; it ends with exit code 1 where the model cannot be loaded."""
-    with _refusals():
+    with refusals():
         settings = read_settings(host=host, port=port)
+    _serve(settings)
+
+
+@cli.command()
+def demo(
+    count: Annotated[int, typer.Option(help="Opinions", min=1)] = 2_000,
+    days: Annotated[int, typer.Option(help="Over which they came in", min=1, max=365)] = 60,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn")] = 7,
+    port: Annotated[int | None, typer.Option(help="Port; default LINSHENG_PORT")] = None,
+    serve: Annotated[bool, typer.Option(help="Start the server on it")] = True,
+) -> None:
+    """Fill var/demo.db with opinions that came in, were reviewed and settled; serve it."""
+    with refusals():
+        settings = read_settings(port=port, database_url=f"sqlite:///{DEMO}")
+        if DEMO.exists():
+            print(f"{DEMO} is there: delete it to have it filled anew", file=sys.stderr)
+        else:
+            triage = load_triage(settings.artifact, settings.data, settings.threads)
+            fill(DEMO, triage, settings.data, count, days, seed)
+    if serve:
+        print(f"http://{settings.host}:{settings.port}/dashboard", file=sys.stderr)
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     configure_logs(settings.log_level)
     failures: list[BaseException] = []
 
@@ -51,9 +88,12 @@ def run(
         failures.append(error)
         server.should_exit = True
 
+    with refusals():
+        app = create_app(settings, on_failure=stop)
+        check_address(app.state.store, settings.host)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(settings, on_failure=stop),
+            app,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -63,7 +103,7 @@ def run(
     )
     server.run()
     if failures:
-        _refuse(failures[0])
+        refuse(failures[0])
 
 
 @cli.command()
@@ -75,14 +115,14 @@ def classify(
     encoding: Annotated[str, typer.Option(help="Of a CSV file")] = "utf-8-sig",
 ) -> None:
     """Classify one text, the lines of standard input, or the rows of a file."""
-    with _refusals():
+    with refusals():
         settings = read_settings()
         _check_names(text, file, out)
         rows: Iterable[Row] = _read_lines(sys.stdin.buffer)
         if text is not None:
             rows = [Row(1, {"text": text}, text)]
         elif file:
-            rows = list(read_rows(file, _read_columns(columns), encoding))
+            rows = list(read_rows(file, read_columns(columns), encoding))
         triage = load_triage(settings.artifact, settings.data, settings.threads)
         opened = _open_out(out)
     if text is not None:
@@ -107,14 +147,6 @@ def _check_names(text: str | None, file: Path | None, out: Path | None) -> None:
         raise ValueError(f"--out {out}: unknown ending {out.suffix!r}: use .jsonl or .csv")
     if file and out and file.resolve() == out.resolve():
         raise ValueError(f"--out {out}: would overwrite the input: name another file")
-
-
-def _read_columns(columns: str) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in columns.split(",") if pair.strip()]
-    for field, _, column in pairs:
-        if not column.strip():
-            raise ValueError(f"--columns {columns}: {field!r} names no column: write text=内容")
-    return {field.strip(): column.strip() for field, _, column in pairs}
 
 
 def _read_lines(stream: BinaryIO) -> Iterator[Row]:
@@ -152,20 +184,6 @@ def _writer(stream: TextIO, out: Path | None, rows: Iterable[Row]) -> Writer:
         return partial(write_json_line, stream)
     known = rows if isinstance(rows, list) else [Row(0, {"text": ""})]
     return TableWriter(stream, list(dict.fromkeys(name for row in known for name in row.values)))
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Faults of settings and files end the program with one line and exit code 1."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        _refuse(error)
-
-
-def _refuse(error: BaseException) -> NoReturn:
-    print("error:", " ".join(str(error).split()) or type(error).__name__, file=sys.stderr)
-    raise SystemExit(1)
 
 
 if __name__ == "__main__":

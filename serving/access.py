@@ -102,29 +102,31 @@ def check_origin(request: Request) -> None:
 
 
 def has_credentials(session: Session) -> bool:
-    """Whether there is an account or key that is not disabled."""
-    return (
-        session.scalar(
-            select(1).where(
-                or_(
-                    select(AccountRow).where(AccountRow.disabled.is_(False)).exists(),
-                    select(ApiKeyRow).where(ApiKeyRow.disabled.is_(False)).exists(),
-                )
-            )
-        )
-        is not None
-    )
+    """Whether there is an account or key.
+
+    Disabled ones count: who disables the last one closes the door, he does not open it to all.
+    """
+    known = or_(select(AccountRow).exists(), select(ApiKeyRow).exists())
+    return session.scalar(select(1).where(known)) is not None
 
 
 def log_in(session: Session, name: str, password: str) -> str | None:
     """The token of a new session; None where name and password do not belong together."""
+    return start_session(session, name) if check_password(session, name, password) else None
+
+
+def check_password(session: Session, name: str, password: str) -> bool:
+    """Whether name and password belong together; it only reads, for it takes long."""
     account = session.get(AccountRow, name)
     try:
         _hasher.verify(account.password_hash if account else _NO_ONE, password)
     except (VerificationError, InvalidHashError):
-        return None
-    if account is None or account.disabled:
-        return None
+        return False
+    return account is not None and not account.disabled
+
+
+def start_session(session: Session, name: str) -> str:
+    """The token of a new session of someone whose password was checked."""
     now = datetime.now(UTC)
     session.execute(delete(SessionRow).where(SessionRow.expires_at < now))
     token = secrets.token_urlsafe(32)

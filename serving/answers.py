@@ -2,11 +2,20 @@
 
 from collections.abc import Sequence
 
-from model.labels import Taxonomy
+from model.gazetteer import NOWHERE, Place
+from model.routing import Department, Route
 from model.triage import Triage, Triaged
 from serving.errors import ErrorAnswer, ErrorDetail
 from serving.inputs import Item
-from serving.schema import Candidate, DepartmentName, Evidence, Label, Result, RouteAnswer
+from serving.schema import (
+    Candidate,
+    DepartmentName,
+    Evidence,
+    Label,
+    PlaceAnswer,
+    Result,
+    RouteAnswer,
+)
 
 
 def answer_items(
@@ -19,14 +28,19 @@ def answer_items(
     return [
         ErrorAnswer(error=item)
         if isinstance(item, ErrorDetail)
-        else describe_result(next(triaged), triage.taxonomy)
+        else describe_result(next(triaged), triage, locate(triage, item))
         for item in items
     ]
 
 
-def describe_result(triaged: Triaged, taxonomy: Taxonomy) -> Result:
-    """The result of one opinion; dump it with `exclude_unset` for evidence only on request."""
-    prediction, route = triaged.prediction, triaged.route
+def locate(triage: Triage, item: Item, within: Place = NOWHERE) -> Place:
+    """Where the opinion comes from, by what was sent with it and by its text."""
+    return triage.gazetteer.find(item.place, item.opinion.reading, within)
+
+
+def describe_result(triaged: Triaged, triage: Triage, place: Place) -> Result:
+    """The result of one opinion; dump it with `exclude_unset`: some keys come only at need."""
+    prediction, taxonomy = triaged.prediction, triage.taxonomy
     result = Result(
         labels=[
             Label(
@@ -49,12 +63,7 @@ def describe_result(triaged: Triaged, taxonomy: Taxonomy) -> Result:
         urgent=triaged.urgent,
         urgent_match=triaged.phrase.phrase if triaged.phrase else None,
         truncated=prediction.truncated,
-        route=RouteAnswer(
-            lead=DepartmentName(code=route.lead.code, name=route.lead.name),
-            assist=[DepartmentName(code=d.code, name=d.name) for d in route.assist],
-            level=route.level,
-            due_at=route.due_at,
-        ),
+        route=_describe_route(triaged.route, triage, place),
     )
     if triaged.evidence is not None:
         result.evidence = [
@@ -62,3 +71,27 @@ def describe_result(triaged: Triaged, taxonomy: Taxonomy) -> Result:
             for s in triaged.evidence
         ]
     return result
+
+
+def describe_place(place: Place) -> PlaceAnswer | None:
+    """The place as answers name it; None where nothing of it is known."""
+    if place == NOWHERE:
+        return None
+    return PlaceAnswer(compound=place.compound, community=place.community, street=place.street)
+
+
+def _describe_route(route: Route, triage: Triage, place: Place) -> RouteAnswer:
+    answer = RouteAnswer(
+        lead=_describe_department(route.lead, triage, place),
+        assist=[_describe_department(department, triage, place) for department in route.assist],
+        level=route.level,
+        due_at=route.due_at,
+    )
+    if place != NOWHERE:
+        answer.place = describe_place(place)
+    return answer
+
+
+def _describe_department(department: Department, triage: Triage, place: Place) -> DepartmentName:
+    name = triage.gazetteer.local_name(department.code, place) or department.name
+    return DepartmentName(code=department.code, name=name)

@@ -28,8 +28,13 @@ from serving.errors import (
     answer_request_error,
     answer_validation_error,
 )
+from serving.jobs import Jobs
+from serving.limits import BodyLimit
 from serving.line import Line
 from serving.logs import RequestLog
+from serving.pages import batch, dashboard, login, moves, opinion, queue
+from serving.pages.attempts import Attempts
+from serving.pages.render import add_pages_frame
 from serving.schema import (
     ClassifyRequest,
     Departments,
@@ -41,11 +46,16 @@ from serving.schema import (
 )
 from serving.settings import Settings
 from serving.store.engine import open_store
+from serving.store.routing_tables import RoutingWatch
 
 _PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"model": ErrorAnswer, "description": "not_ready"}
 }
+# `queue` before `opinion`: its ways are words, the other's numbers.
+_PAGES = (
+    login.router, queue.router, opinion.router, moves.router, dashboard.router, batch.router,
+)  # fmt: skip
 _log = structlog.get_logger()
 router = APIRouter()
 
@@ -66,7 +76,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(_load(app))
         loading.add_done_callback(report)
-        yield
+        async with app.state.jobs.running():
+            yield
         await asyncio.wait([loading])
         app.state.store.close()
 
@@ -92,11 +103,18 @@ def create_app(
     app.state.settings = settings
     app.state.triage = triage
     app.state.store = open_store(settings.database_url)
+    app.state.routing = RoutingWatch(app.state.store)
     app.state.line = Line(settings.inference_slots, settings.max_queue, settings.max_wait_seconds)
+    app.state.jobs = Jobs(settings, app.state.store, app.state.line)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestLog)
     app.include_router(router)
     for part in (classify, intake, reviewing):
         app.include_router(part.router)
+    app.state.login_attempts = Attempts()
+    add_pages_frame(app)
+    for page in _PAGES:
+        app.include_router(page)
     if settings.docs:
         add_docs(app)
         _describe_request(app)

@@ -9,12 +9,14 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from model.triage import Triage
+from serving.access import Actor, require
 from serving.answers import answer_items
 from serving.errors import STATUS, ErrorAnswer, RequestError, RequestErrorType
 from serving.inputs import parse_request
 from serving.line import Line
 from serving.schema import ClassifyAnswer, Result
 from serving.settings import Settings
+from serving.store.routing_tables import RoutingWatch
 
 # Opinions read in one turn: a large batch goes back to the end of the line between two turns.
 TURN = 16
@@ -83,11 +85,14 @@ router = APIRouter()
 
 
 def ready_triage(request: Request) -> Triage:
-    """The loaded model and its tables; 503 until there is one."""
+    """The loaded model with the tables in force; 503 until there is one."""
     triage: Triage | None = request.app.state.triage
     if triage is None:
         raise RequestError("not_ready", "the model is being loaded: try again in a second")
-    return triage
+    routing: RoutingWatch = request.app.state.routing
+    if newer := routing.newer(triage):
+        request.app.state.triage = newer
+    return newer or triage
 
 
 ReadyTriage = Annotated[Triage, Depends(ready_triage)]
@@ -119,7 +124,12 @@ ReadyTriage = Annotated[Triage, Depends(ready_triage)]
         }
     },
 )
-async def classify(request: Request, response: Response, triage: ReadyTriage) -> ClassifyAnswer:
+async def classify(
+    request: Request,
+    response: Response,
+    triage: ReadyTriage,
+    _: Annotated[Actor, Depends(require("intake"))],
+) -> ClassifyAnswer:
     """Name the categories of each opinion, how sure they are, how urgent it is and who answers it.
 
     An opinion that cannot be read gets its own error in its place; the others are answered.

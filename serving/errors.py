@@ -128,8 +128,13 @@ async def answer_validation_error(request: Request, error: Exception) -> JSONRes
 
 
 async def answer_http_error(request: Request, error: Exception) -> JSONResponse:
-    """The response where no route fits: 404, or 405 with the methods that do."""
+    """The response where no route fits (404, 405) or no body can be read (400, 413)."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 413:
+        wrong = RequestError("body_too_large", error.detail)
+        return await answer_request_error(request, wrong)
+    if error.status_code == 400:
+        return await answer_request_error(request, RequestError("invalid_json", error.detail))
     if error.status_code != 405:
         wrong = RequestError("not_found", "there is nothing at this path")
         return await answer_request_error(request, wrong)

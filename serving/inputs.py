@@ -1,6 +1,7 @@
 """Reads the body of a classification request: every opinion on its own, limits first."""
 
 import json
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -176,6 +177,9 @@ def _read_item(
     if len(external_id) > MAX_EXTERNAL_ID:
         message = f"{len(external_id)} characters: send at most {MAX_EXTERNAL_ID}"
         raise ItemError("bad_value", f"{prefix}external_id", message)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in external_id):
+        message = "a control character or lone surrogate stands in it: leave it out"
+        raise ItemError("bad_value", f"{prefix}external_id", message)
     return Item(opinion, received_at, texts["place"], channel, external_id)
 
 
@@ -188,10 +192,22 @@ def _read_moment(text: str, field: str, now: datetime) -> datetime:
     except ValueError:
         message = "must be a moment such as 2026-11-23T08:00:00+08:00"
         raise ItemError("bad_datetime", field, message) from None
-    if moment.year not in _YEARS:
-        message = f"must be in the years {_YEARS[0]} to {_YEARS[-1]}"
-        raise ItemError("bad_datetime", field, message)
+    try:
+        in_range(moment)
+    except ValueError as error:
+        raise ItemError("bad_datetime", field, str(error)) from None
     return moment.replace(microsecond=0, tzinfo=moment.tzinfo or SHANGHAI)
+
+
+def in_range(moment: datetime) -> datetime:
+    """The moment, if it is one that an opinion may have come in at.
+
+    Raises:
+        ValueError: it is not; names the years.
+    """
+    if moment.year not in _YEARS:
+        raise ValueError(f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return moment
 
 
 def _wrong_type(field: str, wanted: str, value: object) -> RequestError:

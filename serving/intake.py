@@ -12,9 +12,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from model.calendar import SHANGHAI
+from model.gazetteer import NOWHERE, Place
 from model.triage import Triage
 from serving.access import Actor, require
-from serving.answers import describe_result
+from serving.answers import describe_result, locate
 from serving.classify import TURN, ReadyTriage, read_body
 from serving.errors import ErrorAnswer, ErrorDetail, RequestError
 from serving.inputs import Item, parse_submission
@@ -49,7 +50,7 @@ async def submit(
     settings: Settings = request.app.state.settings
     line: Line = request.app.state.line
     store: Store = request.app.state.store
-    key = request.headers.get("idempotency-key", "")
+    key = storable(request.headers.get("idempotency-key", ""))
     if len(key) > MAX_KEY:
         raise RequestError("bad_value", f"idempotency-key: send at most {MAX_KEY} characters")
     with line.admit():
@@ -151,10 +152,11 @@ def _read(
     ]
 
 
-def arrive(triage: Triage, source: str, item: Item, read: Any) -> Arrival:
-    """An item with what the model made of it, the next of `read`."""
+def arrive(triage: Triage, source: str, item: Item, read: Any, within: Place = NOWHERE) -> Arrival:
+    """An item with what the model made of it, the next of `read`, and its place in `within`."""
     triaged = next(read)
-    result = describe_result(triaged, triage.taxonomy)
+    place = locate(triage, item, within)
+    result = describe_result(triaged, triage, place)
     return Arrival(
         source=source,
         external_id=storable(item.external_id) or None,
@@ -165,6 +167,9 @@ def arrive(triage: Triage, source: str, item: Item, read: Any) -> Arrival:
         received_at=item.received_at,
         result=result.model_dump(mode="json", exclude_unset=True),
         embedding=triaged.embedding,
+        compound=place.compound,
+        community=place.community,
+        street=place.street,
     )
 
 

@@ -7,7 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.calendar import SHANGHAI
+from model.gazetteer import NOWHERE, Place
 from model.triage import Triage
+from serving.answers import describe_place
 from serving.opinion_schema import (
     CategoryName,
     EventAnswer,
@@ -24,6 +26,7 @@ from serving.store.tables import EventRow, OpinionRow, PredictionRow, ReviewRow
 def describe_opinion(row: OpinionRow, triage: Triage) -> OpinionAnswer:
     """The row as it stands now, with names; moments on the clock of the offices."""
     state = cast(State, row.state)
+    place = place_of(row)
     plain = {
         name: getattr(row, name)
         for name in OpinionAnswer.model_fields
@@ -37,10 +40,11 @@ def describe_opinion(row: OpinionRow, triage: Triage) -> OpinionAnswer:
         closed_at=row.closed_at and row.closed_at.astimezone(SHANGHAI),
         labels=[name_category(triage, code) for code in row.labels],
         route=RouteAnswer(
-            lead=name_department(triage, row.lead),
-            assist=[name_department(triage, code) for code in row.assist],
+            lead=name_department(triage, row.lead, place),
+            assist=[name_department(triage, code, place) for code in row.assist],
             level=row.level,
             due_at=row.due_at.astimezone(SHANGHAI),
+            place=describe_place(place),
         ),
         overdue=row.closed_at is None and row.due_at < datetime.now(UTC),
     )
@@ -84,7 +88,7 @@ def next_departments(session: Session, row: OpinionRow, triage: Triage) -> list[
         if rule and rule.lead.code != row.lead and rule.lead.code not in offers:
             offers[rule.lead.code] = Offer(
                 category=name_category(triage, candidate["code"]),
-                department=name_department(triage, rule.lead.code),
+                department=name_department(triage, rule.lead.code, place_of(row)),
             )
     return list(offers.values())
 
@@ -97,10 +101,16 @@ def name_category(triage: Triage, code: str) -> CategoryName:
     return CategoryName(code=code, name=category.name, domain=category.domain)
 
 
-def name_department(triage: Triage, code: str) -> DepartmentName:
-    """A department by its code; one that the table no longer has keeps its code for a name."""
+def name_department(triage: Triage, code: str, place: Place = NOWHERE) -> DepartmentName:
+    """A department as it is called at the place; one not in the table keeps its code for a name."""
     names = {department.code: department.name for department in triage.routing.departments}
-    return DepartmentName(code=code, name=names.get(code, code))
+    name = triage.gazetteer.local_name(code, place) or names.get(code, code)
+    return DepartmentName(code=code, name=name)
+
+
+def place_of(row: OpinionRow) -> Place:
+    """Where the opinion comes from, as far as it was certain when it came in."""
+    return Place(row.compound, row.community, row.street)
 
 
 def _ids(session: Session, condition: object) -> list[int]:

@@ -141,7 +141,7 @@ class ReturnInput(Change):
 class CloseInput(Change):
     """A settlement; the answer is what the resident is told."""
 
-    answer: str = Field(min_length=1, max_length=20_000)
+    answer: str = Field(min_length=1, max_length=20_000, pattern=r"\S")
 
 
 class MergeInput(BaseModel):

@@ -41,12 +41,12 @@ class TableWriter:
         self._columns = [*own, *RESULT_COLUMNS]
         file.write("\ufeff")  # tells spreadsheet programs that this is UTF-8
         self._table = csv.writer(file, lineterminator="\n")
-        self._table.writerow(map(_neutral, self._columns))
+        self._table.writerow(map(neutral, self._columns))
 
     def __call__(self, row: Row, result: Result | ErrorAnswer) -> None:
         """Add a row."""
         cells = {**row.values, **_cells(result)}
-        self._table.writerow(_neutral(cells.get(column, "")) for column in self._columns)
+        self._table.writerow(neutral(cells.get(column, "")) for column in self._columns)
 
 
 def _cells(result: Result | ErrorAnswer) -> Mapping[str, object]:
@@ -69,7 +69,7 @@ def _cells(result: Result | ErrorAnswer) -> Mapping[str, object]:
     return dict(zip(RESULT_COLUMNS, values, strict=True))
 
 
-def _neutral(cell: object) -> str:
+def neutral(cell: object) -> str:
     """The cell as text that no spreadsheet program runs."""
     if isinstance(cell, dict | list):
         cell = json.dumps(cell, ensure_ascii=False)

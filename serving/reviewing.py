@@ -4,20 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from model.text import Opinion
+from model.prediction import Decision
+from model.text import Opinion, has_words
 from model.triage import Triage
 from serving.access import Actor, require
 from serving.classify import ReadyTriage
 from serving.errors import RequestError
-from serving.inputs import Item
+from serving.inputs import Item, in_range
 from serving.intake import arrive, storable
-from serving.kept import describe_history, describe_opinion, next_departments
+from serving.kept import describe_history, describe_opinion, next_departments, place_of
 from serving.opinion_schema import (
     Change,
     CloseInput,
@@ -32,13 +33,15 @@ from serving.opinion_schema import (
 )
 from serving.store import cases, opinions
 from serving.store.engine import Store
-from serving.store.lifecycle import RefusedError
+from serving.store.lifecycle import RefusedError, State
 from serving.store.opinions import Act, Arrival
 from serving.store.search import MAX_PAGE, Filters, Order, find
-from serving.store.tables import OpinionRow
+from serving.store.tables import MAX_ID, OpinionRow
 
 router = APIRouter(prefix="/v1/opinions")
 Reviewer = Annotated[Actor, Depends(require("review"))]
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Moment = Annotated[AwareDatetime, AfterValidator(in_range)]
 
 
 class Search(BaseModel):
@@ -46,30 +49,34 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    state: str | None = None
+    state: State | None = None
     waiting: bool | None = Field(None, description="In front of a reviewer")
     audit: bool | None = None
     category: str | None = None
     department: str | None = None
-    decision: str | None = None
+    decision: Decision | None = None
     min_score: float | None = None
     max_score: float | None = None
     urgent: bool | None = None
     overdue: bool | None = None
     place: str | None = Field(None, description="A compound, community, street, or a part of it")
-    received_from: AwareDatetime | None = None
-    received_to: AwareDatetime | None = Field(None, description="Not included")
+    received_from: Moment | None = None
+    received_to: Moment | None = Field(None, description="Not included")
     text: str | None = Field(None, description="Contained in the title or text")
     source: str | None = None
-    case_id: int | None = None
-    parent_id: int | None = None
+    case_id: Id | None = None
+    parent_id: Id | None = None
     sort: Order = "newest"
     limit: int = Field(50, ge=1, le=MAX_PAGE)
     cursor: str | None = Field(None, description="`next_cursor` of the page before")
 
     def filters(self) -> Filters:
         """What to look for."""
-        return Filters(**{field.name: getattr(self, field.name) for field in fields(Filters)})
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(Filters)}
+        for name, value in given.items():
+            if isinstance(value, str):
+                given[name] = storable(value)
+        return Filters(**given)
 
 
 @router.get("", summary="Find opinions")
@@ -184,12 +191,12 @@ def merge(
 
 @router.post("/{id}/leave", summary="Take it out of its case")
 def leave(
-    request: Request, triage: ReadyTriage, actor: Reviewer, id: int, _: Change
+    request: Request, triage: ReadyTriage, actor: Reviewer, id: int, given: Change
 ) -> OpinionAnswer:
     """An open one goes before a reviewer again."""
     with _changing(request, actor, triage) as (session, act):
         row = _load(session, id)
-        cases.leave(session, act, row)
+        cases.leave(session, act, row, given.version)
         return describe_opinion(row, triage)
 
 
@@ -201,6 +208,9 @@ def split(
     store: Store = request.app.state.store
     for i, part in enumerate(given.parts):
         check_labels(triage, part.labels, f"parts[{i}].labels")
+        if not has_words(Opinion(part.text).reading):
+            message = "the text has no letter, digit or character"
+            raise RequestError("bad_value", message, f"parts[{i}].text")
     with store.read() as session:
         parent = _get(session, id)
     arrivals = read_parts(triage, parent, [part.text for part in given.parts])
@@ -216,7 +226,7 @@ def read_parts(triage: Triage, parent: OpinionRow, texts: list[str]) -> list[Arr
     """The parts of an opinion as arrivals of their own."""
     items = [Item(Opinion(text), parent.received_at, parent.place or "") for text in texts]
     read = iter(triage([item.opinion for item in items], [parent.received_at for _ in items]))
-    return [arrive(triage, parent.source, item, read) for item in items]
+    return [arrive(triage, parent.source, item, read, place_of(parent)) for item in items]
 
 
 def check_labels(triage: Triage, labels: list[str], field: str) -> None:
@@ -256,14 +266,14 @@ def _changing(request: Request, actor: Actor, triage: Triage) -> Iterator[tuple[
 
 
 def _get(session: Session, id: int) -> OpinionRow:
-    row = session.get(OpinionRow, id) if id < 2**63 else None
+    row = session.get(OpinionRow, id) if 0 < id <= MAX_ID else None
     if row is None:
         raise RequestError("not_found", f"there is no opinion {id}")
     return row
 
 
 def _load(session: Session, id: int) -> OpinionRow:
-    row = opinions.load(session, id) if id < 2**63 else None
+    row = opinions.load(session, id)
     if row is None:
         raise RequestError("not_found", f"there is no opinion {id}")
     return row

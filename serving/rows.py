@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -33,6 +34,33 @@ class Row:
     values: Mapping[str, object]
     opinion: object = None
     fault: str = ""
+
+
+class MissingColumnError(ValueError):
+    """The file has no column of the name that was asked for.
+
+    Attributes:
+        column: what was asked for.
+        header: what there is.
+    """
+
+    def __init__(self, path: Path, field: str, column: str, header: Sequence[str]) -> None:
+        remedy = f"name one of {', '.join(header)} as in --columns {field}=…"
+        super().__init__(f"{path}: there is no column {column!r}: {remedy}")
+        self.column, self.header = column, tuple(header)
+
+
+def read_columns(columns: str) -> dict[str, str]:
+    """Field of an opinion -> column of a file, from a text such as `text=内容,title=标题`.
+
+    Raises:
+        ValueError: a field is named without a column.
+    """
+    pairs = [pair.partition("=") for pair in columns.split(",") if pair.strip()]
+    for field, _, column in pairs:
+        if not column.strip():
+            raise ValueError(f"--columns {columns}: {field!r} names no column: write text=内容")
+    return {field.strip(): column.strip() for field, _, column in pairs}
 
 
 def read_rows(path: Path, columns: Mapping[str, str], encoding: str = "utf-8-sig") -> Iterator[Row]:
@@ -105,15 +133,15 @@ def _csv_cells(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, Sequence
             raise ValueError(f"{path}: line {line}: {error}: save it as CSV anew") from None
 
 
-def _xlsx_cells(path: Path) -> Iterable[tuple[int, Sequence[object]]]:
+def _xlsx_cells(path: Path) -> Iterator[tuple[int, Sequence[object]]]:
+    """Row by row: a small workbook may unpack to a great many cells."""
     faults = (BadZipFile, InvalidFileException, ParseError, KeyError, IndexError, ValueError)
     try:
         book = load_workbook(path, read_only=True, data_only=True)
-        rows = list(book.worksheets[0].iter_rows(values_only=True))
-        book.close()
+        with closing(book):
+            yield from enumerate(book.worksheets[0].iter_rows(values_only=True), start=1)
     except faults as error:
         raise ValueError(f"{path}: {error}: no workbook, save it as .xlsx anew") from None
-    return enumerate(rows, start=1)
 
 
 def _read_table(
@@ -145,8 +173,7 @@ def _read_header(path: Path, texts: list[str], columns: Mapping[str, str]) -> li
             raise ValueError(f"{path}: column {name!r} stands twice: rename one")
     for field, column in ({"text": "text"} | dict(columns)).items():
         if column not in header:
-            remedy = f"name one of {', '.join(header)} as in --columns {field}=…"
-            raise ValueError(f"{path}: there is no column {column!r}: {remedy}")
+            raise MissingColumnError(path, field, column, header)
     return header
 
 

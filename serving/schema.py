@@ -19,7 +19,11 @@ class OpinionInput(BaseModel):
 
     text: str = Field(description="The body; may be empty where there is a title")
     title: str | None = Field(None, description="The headline; it is read before the text")
-    place: str | None = Field(None, description="Where it is; checked, not yet used in routing")
+    place: str | None = Field(
+        None,
+        description="Where it is: a compound, community or street known to the gazetteer names the "
+        "departments there; without one the text is searched for such a name",
+    )
     received_at: datetime | None = Field(
         None, description="When it came in, now if absent; +08:00 where no time zone is given"
     )
@@ -72,6 +76,14 @@ class DepartmentName(BaseModel):
     name: str
 
 
+class PlaceAnswer(BaseModel):
+    """A place as far as it is certain; where one is null, all smaller ones are."""
+
+    compound: str | None
+    community: str | None
+    street: str | None
+
+
 class RouteAnswer(BaseModel):
     """Who answers, who helps, at which level it starts and when an answer is due."""
 
@@ -79,6 +91,7 @@ class RouteAnswer(BaseModel):
     assist: list[DepartmentName]
     level: str
     due_at: datetime
+    place: PlaceAnswer | None = Field(default=None, description="Only where it is known")
 
 
 class Evidence(BaseModel):

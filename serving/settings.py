@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     audit_share: float = Field(
         0.02, ge=0, le=1, description="Share of automatic decisions that a person reads blind"
     )
+    jobs_dir: Path = Field(
+        Path("var/jobs"), description="Directory of the files that are classified in the background"
+    )
+    max_job_rows: int = Field(
+        20_000, ge=1, description="Most rows of a file that is classified in the background"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line: debug, info, warning or error"
     )

@@ -16,6 +16,12 @@ from serving.settings import Settings
 from tests.fake_triage import FakeTriage
 
 
+@pytest.fixture(autouse=True)
+def _own_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test meets the database of the checkout, or the accounts in it."""
+    monkeypatch.setenv("LINSHENG_DATABASE_URL", f"sqlite:///{tmp_path}/linsheng.db")
+
+
 @pytest.fixture(scope="session")
 def triage() -> FakeTriage:
     """The real tables behind a classifier of four keywords."""
@@ -43,7 +49,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         return
     server = os.environ.get("TEST_POSTGRES_URL")
     if not server:
-        pytest.skip("TEST_POSTGRES_URL names no PostgreSQL server")
+        missing = "TEST_POSTGRES_URL names no PostgreSQL server"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     name = f"linsheng_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")

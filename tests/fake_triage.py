@@ -12,6 +12,7 @@ import numpy as np
 from model.artifact import Artifact, Calibration
 from model.calendar import load_calendar
 from model.classifier import Floats
+from model.gazetteer import load_gazetteer
 from model.labels import load_taxonomy
 from model.prediction import Prediction, Scored, Span
 from model.routing import load_routing, route
@@ -39,12 +40,14 @@ class FakeTriage(Triage):
             calibration=Calibration(1.2, 0.3, 0.9, 0.95, 0.5, 0.1, 0.05, 0.95),
         )
         classifier: Any = SimpleNamespace(artifact=artifact)
+        routing = load_routing(DATA / "routing.yaml", taxonomy)
         super().__init__(
             classifier,
             taxonomy,
-            load_routing(DATA / "routing.yaml", taxonomy),
+            routing,
             load_urgent(DATA / "urgent.yaml"),
             load_calendar(DATA / "holidays.yaml"),
+            load_gazetteer(DATA / "gazetteer.yaml", routing.departments),
         )
 
     def __call__(

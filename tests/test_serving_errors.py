@@ -47,6 +47,27 @@ def with_broken_model(client: TestClient) -> Any:
     return client.post("/v1/classify", json={"inputs": "电梯"})
 
 
+def with_key_of_another_body(client: TestClient) -> Any:
+    for text in ("电梯坏了", "树倒了"):
+        answer = client.post("/v1/opinions", json={"text": text}, headers={"idempotency-key": "k"})
+    return answer
+
+
+def kept(path: str, body: dict[str, object]) -> Provoke:
+    """A move on an opinion that has just come in and been routed."""
+
+    def move(client: TestClient) -> Any:
+        client.post("/v1/opinions", json={"text": "电梯坏了"})
+        return client.post(f"/v1/opinions/1/{path}", json=body)
+
+    return move
+
+
+def with_headers(**headers: str) -> Provoke:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda client: client.post("/v1/opinions", json={"text": "电梯"}, headers=named)
+
+
 def with_slow_body(client: TestClient) -> Any:
     """A client that sends nothing of its body; answered by the application itself."""
     app: Any = client.app
@@ -119,6 +140,19 @@ PROVOKED: list[tuple[RequestErrorType, str | None, Provoke]] = [
     ("unknown_field", "k" * 60, post_json(inputs="电梯", **{"k" * 100_000: 1})),
     ("out_of_range", "top_k", post_json(inputs="电梯", top_k=0)),
     ("out_of_range", "top_k", post_json(inputs="电梯", top_k=51)),
+    ("unauthorized", None, with_headers(authorization="Bearer ls_none")),
+    ("forbidden", None, with_headers(origin="https://elsewhere.example")),
+    (
+        "illegal_move",
+        None,
+        kept("split", {"parts": [{"text": "电梯", "labels": ["elevator"]}] * 2}),
+    ),
+    ("version_conflict", None, kept("close", {"answer": "已修好", "version": 9})),
+    ("bad_value", "reason", kept("return", {"reason": "none"})),
+    ("bad_value", "id", lambda client: client.get("/v1/opinions/one")),
+    ("missing_field", "answer", kept("close", {})),
+    ("unknown_field", "notes", kept("escalate", {"notes": "x"})),
+    ("key_reused", None, with_key_of_another_body),
     ("too_busy", None, without_room),
     ("internal", None, with_broken_model),
     ("not_ready", None, without_model),

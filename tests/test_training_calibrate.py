@@ -52,6 +52,17 @@ def test_auto_threshold_keeps_the_error_in_fresh_draws() -> None:
     assert broken <= 18
 
 
+def test_auto_stops_where_a_hard_kind_of_opinion_passes_the_target() -> None:
+    scores = np.linspace(1, 0, 2000, dtype=np.float32)
+    groups = np.where(np.arange(2000) % 4 == 0, "hard", "easy")
+    wrong = (groups == "hard") & (np.arange(2000) >= 800) & (np.arange(2000) % 16 == 0)
+    assert fit_auto(scores, wrong).chosen == 2000  # 75 wrong of 2,000
+    bound = fit_auto(scores, wrong, groups=groups)
+    taken = scores >= bound.threshold
+    assert 800 < bound.chosen < 1500
+    assert wrong[taken & (groups == "hard")].mean() <= TARGET_ERROR
+
+
 def test_auto_never_without_evidence() -> None:
     scores = np.full(40, 0.99, dtype=np.float32)
     assert fit_auto(scores, np.zeros(40, dtype=bool)).threshold == NEVER

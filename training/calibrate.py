@@ -17,6 +17,7 @@ TARGET_ERROR = 0.05  # of the decisions taken without a person
 CONFIDENCE = 0.95
 PUT_ASIDE = 0.01  # of resident matters, called out of scope
 FIRST_COVERAGE = 0.2  # the most certain fifth is tested first: a smaller one proves nothing
+GROUP_ROWS = 100  # of fewer no error rate can be read off
 NEVER = 2.0  # a threshold no score reaches
 ALWAYS = 1e-6  # a threshold every score reaches
 URGENT_RECALL = 0.95  # of the urgent opinions, to be called urgent
@@ -54,7 +55,12 @@ def fit_temperature(logits: Floats, wanted: NDArray[np.int64]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
 
 
-def fit_auto(scores: Floats, wrong: NDArray[np.bool_], target: float = TARGET_ERROR) -> Bound:
+def fit_auto(
+    scores: Floats,
+    wrong: NDArray[np.bool_],
+    target: float = TARGET_ERROR,
+    groups: NDArray[np.str_] | None = None,
+) -> Bound:
     """The lowest threshold whose error rate is at most `target` with CONFIDENCE.
 
     Fixed-sequence testing (Learn then Test, Angelopoulos et al. 2021): thresholds are tried from
@@ -65,6 +71,9 @@ def fit_auto(scores: Floats, wrong: NDArray[np.bool_], target: float = TARGET_ER
         scores: score of the primary label, (N,).
         wrong: whether that label is wrong, (N,).
         target: the allowed error rate.
+        groups: kinds of opinions, (N,): a threshold also fails where one of them with at least
+            GROUP_ROWS rows above it shows an error rate over `target`, so that easy kinds do not
+            hide what is done to a hard one.
     """
     order = np.argsort(-scores, kind="stable")
     errors = np.cumsum(wrong[order])
@@ -72,10 +81,22 @@ def fit_auto(scores: Floats, wrong: NDArray[np.bool_], target: float = TARGET_ER
     step = max(1, len(scores) // 100)
     for n in range(max(1, round(len(scores) * FIRST_COVERAGE)), len(scores) + 1, step):
         upper = clopper_pearson_upper(int(errors[n - 1]), n)
-        if upper > target:
+        taken = order[:n]
+        if upper > target or (
+            groups is not None and _over_target(groups[taken], wrong[taken], target)
+        ):
             break
         best = Bound(float(scores[order[n - 1]]), n, int(errors[n - 1]), upper)
     return best
+
+
+def _over_target(groups: NDArray[np.str_], wrong: NDArray[np.bool_], target: float) -> bool:
+    """Whether a group with enough rows has more errors than the target allows."""
+    return any(
+        wrong[groups == group].mean() > target
+        for group, n in zip(*np.unique(groups, return_counts=True), strict=True)
+        if n >= GROUP_ROWS
+    )
 
 
 def fit_out_of_scope(scores: Floats, resident: NDArray[np.bool_]) -> Bound:
@@ -179,7 +200,8 @@ def calibrate(
     wrong = np.array(
         [codes[i] not in row.acceptable for i, row in zip(predicted, rows, strict=True)]
     )
-    auto = fit_auto(probs.max(1)[in_scope], wrong[in_scope])
+    rounds = np.array([row.source for row in rows])
+    auto = fit_auto(probs.max(1)[in_scope], wrong[in_scope], groups=rounds[in_scope])
     aside = fit_out_of_scope(np.where(in_scope, 0.0, probs.max(1)), wanted != other)
     urgent = fit_urgent(danger)
     calibration = Calibration(

@@ -25,6 +25,7 @@ Reads an opinion of a resident (Chinese) and scores {k} categories of taxonomy v
   opinions pass, {auto_wrong} of them wrong, so the error rate there is at most {auto_upper:.3f}
   with {confidence:.0%} confidence (Clopper-Pearson, fixed-sequence testing; target {target:.0%}).
   Wrong is any category but the primary one, or one that a second reader took with equal reason.
+  No round of the corpus shows more than the target above the threshold either.
   `out_of_scope` from {oos} on: at most 1 % of resident matters are put aside, same confidence.
 - **Urgency**: a linear head on the embedding, trained beside the categories, with the phrases of
   data/urgent.yaml: urgent from {danger_phrase:.3f} on where a phrase stands in the text, else from

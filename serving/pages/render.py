@@ -4,17 +4,18 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
 from starlette.templating import Jinja2Templates
 
 from model.calendar import SHANGHAI
 from serving.access import Actor, Right, identify
-from serving.errors import RequestError
+from serving.errors import STATUS, RequestError, answer_http_error, answer_request_error
 
 _HERE = Path(__file__).parent
 # Pages load nothing from elsewhere and run no script that stands in them.
@@ -91,14 +92,47 @@ def add_pages_frame(app: FastAPI) -> None:
     app.state.templates = Jinja2Templates(env=environment)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     app.add_exception_handler(LoginNeeded, _to_login)
+    app.add_exception_handler(RequestError, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
 
 
 async def _to_login(request: Request, _: Exception) -> Response:
     """To the login and back; htmx follows the header, a browser the redirect."""
-    way = f"/login?{urlencode({'next': request.url.path})}"
+    page = urlsplit(request.headers.get("hx-current-url") or str(request.url))
+    back = page._replace(scheme="", netloc="", fragment="").geturl()
+    way = f"/login?{urlencode({'next': back if request.method == 'GET' else '/'})}"
     if request.headers.get("hx-request"):
         return Response(status_code=204, headers={"hx-redirect": way})
     return RedirectResponse(way, status_code=303)
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    """A page for a person who opened an address, JSON for everyone else."""
+    assert isinstance(error, RequestError)
+    if not _is_read_by_person(request):
+        return await answer_request_error(request, error)
+    what = {
+        "not_ready": "模型还在载入，请过几秒刷新本页。",
+        "forbidden": "您的账号没有这项权限，请找管理员。",
+        "not_found": "没有这一页，或没有这个编号。",
+        "too_busy": "现在忙不过来，请过几秒再试。",
+    }.get(error.type, "这个请求不对，请返回上一页再试。")
+    status = STATUS[error.type]
+    return render(request, "error.html", None, status, what=what, error=error.detail)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """As `_answer_error`, where no route fits."""
+    assert isinstance(error, HTTPException)
+    if error.status_code != 404 or not _is_read_by_person(request):
+        return await answer_http_error(request, error)
+    wrong = RequestError("not_found", f"there is nothing at {request.url.path}")
+    return await _answer_error(request, wrong)
+
+
+def _is_read_by_person(request: Request) -> bool:
+    accepts_page = "text/html" in request.headers.get("accept", "")
+    return accepts_page and "hx-request" not in request.headers
 
 
 def _moment(moment: datetime | None) -> str:

@@ -13,6 +13,7 @@ from serving.store.opinions import (
     apply_route,
     change,
     check,
+    check_version,
     follow,
     load,
     record,
@@ -43,12 +44,13 @@ def merge(session: Session, act: Act, case: OpinionRow, members: Sequence[Opinio
     case.version += 1
 
 
-def leave(session: Session, act: Act, member: OpinionRow) -> None:
+def leave(session: Session, act: Act, member: OpinionRow, version: int | None = None) -> None:
     """Take an opinion out of its case; an open one goes before a reviewer again.
 
     Raises:
-        RefusedError: it is in no case.
+        RefusedError: it is in no case, or has changed since.
     """
+    check_version(member, version)
     if member.case_id is None:
         raise RefusedError("illegal_move", f"opinion {member.id} is in no case")
     case, member.case_id = member.case_id, None
@@ -83,7 +85,7 @@ def split(
         review(session, act, child, labels)
         children.append(child)
     labels = list(dict.fromkeys(label for _, given in parts for label in given))
-    apply_route(act, parent, labels[:3])
+    apply_route(session, act, parent, labels[:3])
     parent.state, parent.waiting, parent.settled_at = "routed", False, act.at
     detail: dict[str, Any] = {"parts": [child.id for child in children]}
     change(session, act, parent, "split", detail=detail)

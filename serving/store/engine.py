@@ -33,6 +33,9 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._reader = engine
+        if engine.dialect.name == "postgresql":  # SQLite's readers see one state anyway
+            self._reader = engine.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -43,7 +46,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that only reads, of one consistent state."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with Session(self._reader, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -64,12 +67,12 @@ def open_store(url: str) -> Store:
     try:
         parsed = make_url(url)
         parsed = parsed.set(drivername=_DRIVERS[parsed.get_backend_name()])
-    except (ArgumentError, NoSuchModuleError, KeyError):
+    except (ArgumentError, NoSuchModuleError, KeyError, ValueError):
         raise ValueError(
             "database_url is no address of a database: write sqlite:///FILE or postgresql://…"
         ) from None
     if parsed.drivername == "sqlite":
-        if not parsed.database:
+        if parsed.database in (None, "", ":memory:"):
             raise ValueError("database_url names no file: write sqlite:///FILE")
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})

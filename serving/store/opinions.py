@@ -24,7 +24,7 @@ from serving.store.lifecycle import (
     State,
     allowed_moves,
 )
-from serving.store.tables import EventRow, OpinionRow, PredictionRow, ReviewRow
+from serving.store.tables import MAX_ID, EventRow, OpinionRow, PredictionRow, ReviewRow
 
 # What a review changes and `undo` restores.
 _HELD = (
@@ -60,6 +60,9 @@ class Arrival:
     received_at: datetime
     result: dict[str, Any]  # the answer of the API, as JSON
     embedding: np.ndarray[Any, np.dtype[np.float32]] | None
+    compound: str | None = None
+    community: str | None = None
+    street: str | None = None
 
 
 def add(session: Session, act: Act, arrival: Arrival, audit_share: float) -> OpinionRow:
@@ -78,6 +81,9 @@ def add(session: Session, act: Act, arrival: Arrival, audit_share: float) -> Opi
         text=arrival.text,
         channel=arrival.channel,
         place=arrival.place,
+        compound=arrival.compound,
+        community=arrival.community,
+        street=arrival.street,
         received_at=arrival.received_at,
         created_at=act.at,
         state="routed" if auto else "in_review",
@@ -113,7 +119,20 @@ def add(session: Session, act: Act, arrival: Arrival, audit_share: float) -> Opi
 
 def load(session: Session, id: int) -> OpinionRow | None:
     """The opinion, held against changes by others until the transaction ends."""
+    if not 0 < id <= MAX_ID:
+        return None
     return session.scalar(select(OpinionRow).where(OpinionRow.id == id).with_for_update())
+
+
+def check_version(row: OpinionRow, version: int | None) -> None:
+    """Whether the row is still as the caller saw it, if he tells.
+
+    Raises:
+        RefusedError: it has changed since.
+    """
+    if version is not None and version != row.version:
+        message = f"opinion {row.id} is at version {row.version}, you saw {version}: read it anew"
+        raise RefusedError("version_conflict", message)
 
 
 def check(row: OpinionRow, move: Move, version: int | None) -> None:
@@ -125,9 +144,7 @@ def check(row: OpinionRow, move: Move, version: int | None) -> None:
     Raises:
         RefusedError: the state does not allow it, or the row has changed since.
     """
-    if version is not None and version != row.version:
-        message = f"opinion {row.id} is at version {row.version}, you saw {version}: read it anew"
-        raise RefusedError("version_conflict", message)
+    check_version(row, version)
     moves = allowed_moves(cast(State, row.state), row.audit, row.case_id is not None)
     if move not in moves:
         where = f"is merged into {row.case_id}" if row.case_id else f"is {row.state}"
@@ -175,7 +192,7 @@ def review(
     elif list(labels) != suggested or (department or row.lead) != row.lead:
         origin = "corrected"
     if list(labels) != suggested or row.state == "returned":
-        apply_route(act, row, labels)
+        apply_route(session, act, row, labels)
     if department:
         row.assist = [code for code in row.assist if code != department]
         row.lead = department
@@ -206,12 +223,11 @@ def undo(session: Session, act: Act, row: OpinionRow, version: int | None = None
     Raises:
         RefusedError: the last change was no review, or the row has changed since.
     """
-    if version is not None and version != row.version:
-        raise RefusedError("version_conflict", f"opinion {row.id} has changed: read it anew")
+    check_version(row, version)
     last = session.scalars(
         select(EventRow).where(EventRow.opinion_id == row.id).order_by(EventRow.id.desc()).limit(1)
     ).one()
-    if last.action != "review":
+    if last.action != "review" or "before" not in last.detail:  # of a case it only followed
         raise RefusedError("illegal_move", f"opinion {row.id}: its last change was no review")
     for name, value in last.detail["before"].items():
         setattr(row, name, _revive(name, value))
@@ -266,15 +282,20 @@ def close(
 ) -> None:
     """Settle it with an answer; a case closes those merged into it, the last child its parent."""
     check(row, "close", version)
-    row.state, row.closed_at, row.answer, row.audit = "closed", act.at, answer, False
-    change(session, act, row, "close", reason=answer)
-    if row.parent_id is None:
-        return
-    parent = load(session, row.parent_id)
-    parts = session.scalars(select(OpinionRow).where(OpinionRow.parent_id == row.parent_id)).all()
-    if parent and parent.state != "closed" and all(part.state == "closed" for part in parts):
-        parent.state, parent.closed_at, parent.answer = "closed", act.at, answer
-        change(session, act, parent, "close", reason=answer, detail={"last_part": row.id})
+    _settle(session, act, row, answer)
+
+
+def _settle(session: Session, act: Act, row: OpinionRow, answer: str, **event: Any) -> None:
+    row.state, row.closed_at, row.answer = "closed", act.at, answer
+    row.waiting, row.audit = False, False
+    followers = change(session, act, row, "close", reason=answer, **event)
+    for settled in (row, *followers):
+        parent = load(session, settled.parent_id) if settled.parent_id else None
+        if parent is None or parent.state == "closed":
+            continue
+        parts = select(OpinionRow).where(OpinionRow.parent_id == parent.id)
+        if all(part.state == "closed" for part in session.scalars(parts)):
+            _settle(session, act, parent, answer, detail={"last_part": settled.id})
 
 
 def next_level(act: Act, level: str) -> str | None:
@@ -314,12 +335,21 @@ def pack(embedding: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
     return (embedding / max(float(np.linalg.norm(embedding)), 1e-9)).astype(np.float16).tobytes()
 
 
-def change(session: Session, act: Act, row: OpinionRow, action: str, **event: Any) -> None:
-    """Count and record a change of the row; opinions merged into it follow."""
+def change(
+    session: Session, act: Act, row: OpinionRow, action: str, **event: Any
+) -> Sequence[OpinionRow]:
+    """Count and record a change of the row; opinions merged into it follow.
+
+    Returns:
+        Those that followed.
+    """
     row.version += 1
     record(session, act, row, action, **event)
-    for member in session.scalars(select(OpinionRow).where(OpinionRow.case_id == row.id)):
+    merged = select(OpinionRow).where(OpinionRow.case_id == row.id).order_by(OpinionRow.id)
+    members = session.scalars(merged.with_for_update()).all()
+    for member in members:
         follow(session, act, member, row, action)
+    return members
 
 
 def follow(session: Session, act: Act, member: OpinionRow, case: OpinionRow, action: str) -> None:
@@ -331,14 +361,19 @@ def follow(session: Session, act: Act, member: OpinionRow, case: OpinionRow, act
     record(session, act, member, action, detail={"case": case.id})
 
 
-def apply_route(act: Act, row: OpinionRow, labels: Sequence[str]) -> None:
-    """Labels and the route they mean; a level once reached is not given up."""
+def apply_route(session: Session, act: Act, row: OpinionRow, labels: Sequence[str]) -> None:
+    """Labels and the route they mean; a level that it was raised to is not given up."""
     triage = act.triage
     where = route(triage.routing, labels, row.received_at, row.urgent, triage.calendar)
     levels = triage.routing.levels
     row.labels, row.category = list(labels), labels[0]
     row.lead, row.assist = where.lead.code, [department.code for department in where.assist]
-    row.level = max(row.level, where.level, key=levels.index) if row.returns else where.level
+    raised = row.returns or session.scalar(
+        select(EventRow.id)
+        .where(EventRow.opinion_id == row.id, EventRow.action == "escalate")
+        .limit(1)
+    )
+    row.level = max(row.level, where.level, key=levels.index) if raised else where.level
     row.due_at = where.due_at
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from serving.store.tables import OpinionRow, ReviewRow
@@ -55,9 +55,11 @@ def _nearest(
 ) -> list[Similar]:
     if row.embedding is None:
         return []
+    # A model of another width wrote the others: they cannot be compared.
+    same_width = func.length(OpinionRow.embedding) == len(row.embedding)
     pool = session.execute(
         select(OpinionRow.id, OpinionRow.embedding)
-        .where(OpinionRow.id != row.id, OpinionRow.embedding.is_not(None), *conditions)
+        .where(OpinionRow.id != row.id, same_width, *conditions)
         .order_by(OpinionRow.id.desc())
         .limit(POOL)
     ).all()

@@ -21,6 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 # SQLite numbers rows only in a column of type INTEGER.
 RowId = BigInteger().with_variant(Integer, "sqlite")
+MAX_ID = 2**63 - 1
 
 
 class Moment(TypeDecorator[datetime]):
@@ -63,11 +64,15 @@ class OpinionRow(Table):
     __tablename__ = "opinions"
     __table_args__ = (
         UniqueConstraint("source", "external_id"),
+        Index("ix_opinions_received", "received_at", "id"),
         Index("ix_opinions_uncertain", "waiting", "urgent_rank", "score", "id"),
         Index("ix_opinions_due", "waiting", "urgent_rank", "due_at", "id"),
+        Index("ix_opinions_all_uncertain", "urgent_rank", "score", "id"),
+        Index("ix_opinions_all_due", "urgent_rank", "due_at", "id"),
         Index("ix_opinions_state", "state", "received_at", "id"),
         Index("ix_opinions_category", "category", "received_at", "id"),
         Index("ix_opinions_lead", "lead", "received_at", "id"),
+        Index("ix_opinions_source", "source", "received_at", "id"),
         Index("ix_opinions_open_due", "closed_at", "due_at", "id"),
     )
 
@@ -82,7 +87,7 @@ class OpinionRow(Table):
     compound: Mapped[str | None] = mapped_column(String(80), index=True)
     community: Mapped[str | None] = mapped_column(String(80), index=True)
     street: Mapped[str | None] = mapped_column(String(80), index=True)
-    received_at: Mapped[datetime] = mapped_column(index=True)
+    received_at: Mapped[datetime]
     created_at: Mapped[datetime]
     state: Mapped[str] = mapped_column(String(20))
     waiting: Mapped[bool]  # in front of a reviewer
@@ -99,7 +104,7 @@ class OpinionRow(Table):
     level: Mapped[str] = mapped_column(String(40))
     due_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]  # routed last
-    closed_at: Mapped[datetime | None] = mapped_column(index=True)
+    closed_at: Mapped[datetime | None]
     answer: Mapped[str | None] = mapped_column(Text)
     returns: Mapped[int]
     case_id: Mapped[int | None] = mapped_column(ForeignKey("opinions.id"), index=True)

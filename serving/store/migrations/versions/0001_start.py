@@ -90,12 +90,15 @@ def upgrade() -> None:
         sa.UniqueConstraint("source", "external_id"),
     )
     with op.batch_alter_table("opinions", schema=None) as batch_op:
+        batch_op.create_index("ix_opinions_all_due", ["urgent_rank", "due_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_opinions_all_uncertain", ["urgent_rank", "score", "id"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_opinions_audit"), ["audit"], unique=False)
         batch_op.create_index(batch_op.f("ix_opinions_case_id"), ["case_id"], unique=False)
         batch_op.create_index(
             "ix_opinions_category", ["category", "received_at", "id"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_opinions_closed_at"), ["closed_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_opinions_community"), ["community"], unique=False)
         batch_op.create_index(batch_op.f("ix_opinions_compound"), ["compound"], unique=False)
         batch_op.create_index(
@@ -104,7 +107,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_opinions_lead", ["lead", "received_at", "id"], unique=False)
         batch_op.create_index("ix_opinions_open_due", ["closed_at", "due_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_opinions_parent_id"), ["parent_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_opinions_received_at"), ["received_at"], unique=False)
+        batch_op.create_index("ix_opinions_received", ["received_at", "id"], unique=False)
+        batch_op.create_index("ix_opinions_source", ["source", "received_at", "id"], unique=False)
         batch_op.create_index("ix_opinions_state", ["state", "received_at", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_opinions_street"), ["street"], unique=False)
         batch_op.create_index(
@@ -234,17 +238,19 @@ def downgrade() -> None:
         batch_op.drop_index("ix_opinions_uncertain")
         batch_op.drop_index(batch_op.f("ix_opinions_street"))
         batch_op.drop_index("ix_opinions_state")
-        batch_op.drop_index(batch_op.f("ix_opinions_received_at"))
+        batch_op.drop_index("ix_opinions_source")
+        batch_op.drop_index("ix_opinions_received")
         batch_op.drop_index(batch_op.f("ix_opinions_parent_id"))
         batch_op.drop_index("ix_opinions_open_due")
         batch_op.drop_index("ix_opinions_lead")
         batch_op.drop_index("ix_opinions_due")
         batch_op.drop_index(batch_op.f("ix_opinions_compound"))
         batch_op.drop_index(batch_op.f("ix_opinions_community"))
-        batch_op.drop_index(batch_op.f("ix_opinions_closed_at"))
         batch_op.drop_index("ix_opinions_category")
         batch_op.drop_index(batch_op.f("ix_opinions_case_id"))
         batch_op.drop_index(batch_op.f("ix_opinions_audit"))
+        batch_op.drop_index("ix_opinions_all_uncertain")
+        batch_op.drop_index("ix_opinions_all_due")
 
     op.drop_table("opinions")
     op.drop_table("jobs")
