@@ -32,7 +32,7 @@ from serving.store.tables import OpinionRow
 TURN = 16  # opinions that the model reads at once
 COMMIT = 200  # moves in one transaction
 AUDIT_SHARE = 0.08  # more than by default, so that there is something to count
-PEOPLE = {"王晓燕": 5, "李建国": 4, "陈思琪": 3, "周文彬": 1}
+PEOPLE = {"审核员甲": 5, "审核员乙": 4, "审核员丙": 3, "审核员丁": 1}
 PLACES = {
     "翠屏里小区": 9, "幸福里小区": 8, "云栖花苑": 6, "悦湖名邸": 5, "邮电新村": 5, "福满家园": 4,
     "学府里小区": 4, "翰林雅居": 3, "枫桥里小区": 7, "枫桥名苑": 4, "松江里小区": 3,

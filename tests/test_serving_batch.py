@@ -309,7 +309,7 @@ def test_jobs_are_their_senders_and_the_administrators(client: TestClient) -> No
     finished(client, id)
     with client.app.state.store.write() as session:  # type: ignore[attr-defined]
         keys = {scope: add_key(session, scope, scope) for scope in ("intake", "admin")}
-        add_account(session, "王晓燕", "reviewer", "a long password")
+        add_account(session, "审核员甲", "reviewer", "a long password")
     for scope, status in (("intake", 404), ("admin", 200)):
         headers = {"authorization": f"Bearer {keys[scope]}"}
         assert client.get(f"/batch/{id}/result.csv", headers=headers).status_code == status

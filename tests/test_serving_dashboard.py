@@ -279,7 +279,7 @@ def test_unknown_table_is_not_found(client: TestClient) -> None:
 
 def test_figures_are_for_reviewers(client: TestClient) -> None:
     with store_of(client).write() as session:
-        add_account(session, "王晓燕", "reviewer", "a long password")
+        add_account(session, "审核员甲", "reviewer", "a long password")
     assert client.get("/dashboard/figures.json").status_code == 401
     for path in ("/dashboard", "/dashboard/by_day.csv"):
         assert client.get(path, follow_redirects=False).status_code == 303

@@ -15,7 +15,7 @@ from tests.reliability.kill_server import Answer, compare, is_sound, run
 def test_what_was_acknowledged_before_a_kill_is_kept_once(
     database_url: str, tiny_artifact: Path
 ) -> None:
-    report = run(database_url, submissions=200, kills=2, seconds=300, artifact=tiny_artifact)
+    report = run(database_url, submissions=200, kills=2, seconds=600, artifact=tiny_artifact)
     assert report["kills"] == 2
     assert is_sound(report), report
 

@@ -15,7 +15,7 @@ from training import network
 from training.__main__ import app
 from training.corpus import load_corpus
 from training.evaluate import judge, read_judged, score_baselines
-from training.export import classifier_logits, export, torch_logits
+from training.export import export, run_rows, torch_logits
 from training.train import load_recipe
 
 TAXONOMY = load_taxonomy(Path("data/taxonomy.yaml"))
@@ -26,6 +26,7 @@ def test_artifact_is_complete(tiny_artifact: Path) -> None:
     assert names == {
         "model.onnx",
         "ngrams.npz",
+        "urgency.npz",
         "tokenizer.json",
         "labels.json",
         "calibration.json",
@@ -46,7 +47,7 @@ def test_graph_answers_nearly_as_the_network(tiny_run: Path, tiny_artifact: Path
     classifier = Classifier(load_artifact(tiny_artifact))
     net, _ = network.load(tiny_run / "model")
     before = torch_logits(net, rows, classifier.reader)
-    after = classifier_logits(classifier, rows)
+    after = run_rows(classifier, rows)[0]
     assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.99
     parity = json.loads((tiny_artifact / "metrics.json").read_text())["parity"]
     assert parity["same_primary"] >= 0.9

@@ -99,7 +99,7 @@ class RoutingWatch:
         if time.monotonic() < self._next_look or not self._turn.acquire(blocking=False):
             return None
         try:
-            self._look(triage.taxonomy)
+            self._look(triage)
         except SQLAlchemyError as error:
             _log.error("routing_table_not_read", fault=type(error).__name__)
         except ValueError as error:
@@ -111,11 +111,11 @@ class RoutingWatch:
             return None
         return triage.with_routing(self._table)
 
-    def _look(self, taxonomy: Taxonomy) -> None:
+    def _look(self, triage: Triage) -> None:
         with self._store.read() as session:
             version = session.scalar(select(func.max(RoutingTableRow.version))) or 0
             row = session.get(RoutingTableRow, version) if version != self._seen else None
         if row is not None:
             self._seen = row.version
-            self._table = read_version(row, taxonomy)
+            self._table = read_version(row, triage.taxonomy)
             _log.info("routing_table", version=row.version, actor=row.actor)

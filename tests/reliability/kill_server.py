@@ -80,6 +80,7 @@ def submit_all(port: int, external_ids: list[str], texts: list[str], answers: "Q
 def start_server(url: str, port: int, artifact: Path | None) -> subprocess.Popen[bytes]:
     """The real server as a process of its own."""
     environment = {
+        "LINSHENG_THREADS": "1",
         **os.environ,
         "LINSHENG_DATABASE_URL": url,
         "LINSHENG_LOG_LEVEL": "error",
