@@ -35,7 +35,7 @@ from serving.app import create_app
 from serving.logs import configure_logs
 from serving.settings import Settings
 from serving.store.engine import Store
-from serving.store.tables import OpinionRow, PredictionRow, ReviewRow
+from serving.store.tables import EventRow, OpinionRow, PredictionRow, ReviewRow
 from tests.fake_triage import FakeTriage
 from tests.query_plans import explain
 
@@ -137,25 +137,22 @@ def fill(store: Store, triage: FakeTriage, n: int) -> None:
             for id, category, lead, at in found
         ]  # fmt: skip
         session.connection().execute(insert(ReviewRow.__table__), reviews)
-        add_predictions(session, triage)
+        add_histories(session, triage)
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if store.engine.dialect.name == "postgresql":
             connection.execute(text("VACUUM ANALYZE"))
 
 
-def add_predictions(session: Session, triage: FakeTriage) -> None:
+def add_histories(session: Session, triage: FakeTriage) -> None:
     """Insert what the model said of those that wait: the queue page shows the first of them."""
     [triaged] = triage([Opinion("电梯坏了")], [NOW])
     result = describe_result(triaged, triage, NOWHERE).model_dump(mode="json", exclude_unset=True)
+    versions = {"at": NOW, "model_version": "bench", "taxonomy_version": 1, "routing_version": 1}
+    event = {"actor": "bench", "action": "queued", "state": "in_review", "detail": {}}
     waiting = session.scalars(select(OpinionRow.id).where(OpinionRow.waiting)).all()
-    predictions = [
-        {
-            "opinion_id": id, "at": NOW, "model_version": "bench", "taxonomy_version": 1,
-            "routing_version": 1, "result": result,
-        }
-        for id in waiting
-    ]  # fmt: skip
-    session.connection().execute(insert(PredictionRow.__table__), predictions)
+    for table, values in ((PredictionRow, {"result": result}), (EventRow, event)):
+        rows = [{"opinion_id": id, **versions, **values} for id in waiting]
+        session.connection().execute(insert(table.__table__), rows)
 
 
 def queries() -> dict[str, dict[str, str]]:
