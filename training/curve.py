@@ -2,7 +2,7 @@
 
 python -m training curve real.jsonl --out data/learning_curve.png
 
-The votes stand in for the whole model: they are fitted in seconds, it takes half an hour.
+The votes stand in for the whole model: they are fitted in seconds, it takes most of an hour.
 """
 
 import random
