@@ -106,7 +106,7 @@ def create_app(
     app.state.routing = RoutingWatch(app.state.store)
     app.state.line = Line(settings.inference_slots, settings.max_queue, settings.max_wait_seconds)
     app.state.jobs = Jobs(settings, app.state.store, app.state.line)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog)
     app.include_router(router)
     for part in (classify, intake, reviewing):

@@ -1,18 +1,17 @@
 """POST /v1/classify: reads the body within its bounds, stands in line, answers in order."""
 
-import asyncio
 import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from model.triage import Triage
 from serving.access import Actor, require
 from serving.answers import answer_items
 from serving.errors import STATUS, ErrorAnswer, RequestError, RequestErrorType
 from serving.inputs import parse_request
+from serving.limits import read_whole
 from serving.line import Line
 from serving.schema import ClassifyAnswer, Result
 from serving.settings import Settings
@@ -138,7 +137,7 @@ async def classify(
     line: Line = request.app.state.line
     with line.admit():
         started = time.perf_counter()
-        body = await read_body(request, settings.max_body_bytes, settings.max_wait_seconds)
+        body = await read_body(request, settings.max_wait_seconds)
         job = await run_in_threadpool(parse_request, body, settings)
         request.state.items = len(job.items)
         read = time.perf_counter()
@@ -168,26 +167,15 @@ async def classify(
     )
 
 
-async def read_body(request: Request, max_bytes: int, max_seconds: float) -> bytes:
-    """The body of a JSON request, whatever length it claims to have.
+async def read_body(request: Request, max_seconds: float) -> bytes:
+    """The body of a JSON request.
 
     Raises:
-        RequestError: another media type or encoding, too many bytes, too slow, or cut off.
+        RequestError: another media type or encoding, too slow, or cut off.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = request.headers.get("content-encoding", "identity").lower()
     if media_type != "application/json" or encoding != "identity":
         message = "send the header content-type: application/json and an uncompressed body"
         raise RequestError("unsupported_media_type", message)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(max_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise RequestError("body_too_large", f"send at most {max_bytes} bytes")
-    except TimeoutError:
-        raise RequestError("body_timeout", f"no whole body within {max_seconds:g} s") from None
-    except ClientDisconnect:
-        raise RequestError("client_left", "the client left before its body was whole") from None
-    return bytes(body)
+    return await read_whole(request, max_seconds)

@@ -54,7 +54,7 @@ async def submit(
     if len(key) > MAX_KEY:
         raise RequestError("bad_value", f"idempotency-key: send at most {MAX_KEY} characters")
     with line.admit():
-        body = await read_body(request, settings.max_body_bytes, settings.max_wait_seconds)
+        body = await read_body(request, settings.max_wait_seconds)
         digest = hashlib.sha256(body).hexdigest()
         is_list, items = await run_in_threadpool(parse_submission, body, settings)
         if not is_list and isinstance(items[0], ErrorDetail):

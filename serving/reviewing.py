@@ -106,7 +106,7 @@ def read_opinion(request: Request, triage: ReadyTriage, _: Reviewer, id: int) ->
     """As it stands now, what the model said, what happened since."""
     store: Store = request.app.state.store
     with store.read() as session:
-        return describe_history(session, _get(session, id), triage)
+        return describe_history(session, find_opinion(session, id), triage)
 
 
 @router.post("/{id}/review", summary="Decide what it is about; route it")
@@ -117,7 +117,7 @@ def review(
     check_labels(triage, given.labels, "labels")
     check_department(triage, given.department)
     with _changing(request, actor, triage) as (session, act):
-        row = _load(session, id)
+        row = hold_opinion(session, id)
         opinions.review(
             session,
             act,
@@ -137,7 +137,7 @@ def undo(
 ) -> OpinionAnswer:
     """Possible until something else happens to the opinion."""
     with _changing(request, actor, triage) as (session, act):
-        row = _load(session, id)
+        row = hold_opinion(session, id)
         opinions.undo(session, act, row, given.version)
         return describe_opinion(row, triage)
 
@@ -148,7 +148,7 @@ def send_back(
 ) -> ReturnAnswer:
     """One level up and before a reviewer again; the next-best departments are offered."""
     with _changing(request, actor, triage) as (session, act):
-        row = _load(session, id)
+        row = hold_opinion(session, id)
         opinions.send_back(session, act, row, given.reason, _text(given.note), given.version)
         offers = next_departments(session, row, triage)
         return ReturnAnswer(**dict(describe_opinion(row, triage)), offers=offers)
@@ -160,7 +160,7 @@ def escalate(
 ) -> OpinionAnswer:
     """From compound to community, street, district."""
     with _changing(request, actor, triage) as (session, act):
-        row = _load(session, id)
+        row = hold_opinion(session, id)
         opinions.escalate(session, act, row, _text(given.note), given.version)
         return describe_opinion(row, triage)
 
@@ -171,7 +171,7 @@ def close(
 ) -> OpinionAnswer:
     """The answer is what the resident is told."""
     with _changing(request, actor, triage) as (session, act):
-        row = _load(session, id)
+        row = hold_opinion(session, id)
         opinions.close(session, act, row, storable(given.answer), given.version)
         return describe_opinion(row, triage)
 
@@ -182,7 +182,7 @@ def merge(
 ) -> OpinionHistory:
     """They follow this opinion from now on; each keeps its sender and history."""
     with _changing(request, actor, triage) as (session, act):
-        loaded = {row.id: row for row in _load_all(session, [id, *given.members])}
+        loaded = {row.id: row for row in hold_opinions(session, [id, *given.members])}
         members = [loaded[member] for member in dict.fromkeys(given.members)]
         cases.merge(session, act, loaded[id], members)
         session.flush()
@@ -195,7 +195,7 @@ def leave(
 ) -> OpinionAnswer:
     """An open one goes before a reviewer again."""
     with _changing(request, actor, triage) as (session, act):
-        row = _load(session, id)
+        row = hold_opinion(session, id)
         cases.leave(session, act, row, given.version)
         return describe_opinion(row, triage)
 
@@ -212,10 +212,10 @@ def split(
             message = "the text has no letter, digit or character"
             raise RequestError("bad_value", message, f"parts[{i}].text")
     with store.read() as session:
-        parent = _get(session, id)
+        parent = find_opinion(session, id)
     arrivals = read_parts(triage, parent, [part.text for part in given.parts])
     with _changing(request, actor, triage) as (session, act):
-        row = _load(session, id)
+        row = hold_opinion(session, id)
         labels = [part.labels for part in given.parts]
         cases.split(session, act, row, list(zip(arrivals, labels, strict=True)))
         session.flush()
@@ -265,21 +265,36 @@ def _changing(request: Request, actor: Actor, triage: Triage) -> Iterator[tuple[
         raise RequestError(refusal.kind, str(refusal)) from None
 
 
-def _get(session: Session, id: int) -> OpinionRow:
+def find_opinion(session: Session, id: int) -> OpinionRow:
+    """The opinion.
+
+    Raises:
+        RequestError: there is none of this number.
+    """
     row = session.get(OpinionRow, id) if 0 < id <= MAX_ID else None
     if row is None:
         raise RequestError("not_found", f"there is no opinion {id}")
     return row
 
 
-def _load(session: Session, id: int) -> OpinionRow:
+def hold_opinion(session: Session, id: int) -> OpinionRow:
+    """The opinion, held against changes by others until the transaction ends.
+
+    Raises:
+        RequestError: there is none of this number.
+    """
     row = opinions.load(session, id)
     if row is None:
         raise RequestError("not_found", f"there is no opinion {id}")
     return row
 
 
-def _load_all(session: Session, ids: list[int]) -> list[OpinionRow]:
+def hold_opinions(session: Session, ids: list[int]) -> list[OpinionRow]:
+    """The opinions in the order of their numbers, held like one.
+
+    Raises:
+        RequestError: there is none of one of the numbers.
+    """
     try:
         return cases.load_all(session, ids)
     except LookupError as error:

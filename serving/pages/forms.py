@@ -1,15 +1,14 @@
 """Reads the forms of pages, within bounds and after it is known who asks."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
 
 from serving.errors import RequestError
+from serving.limits import read_whole
 from serving.settings import Settings
 
 MAX_FIELDS = 1_000
@@ -49,18 +48,7 @@ def validate(model: type[Form], fields: list[tuple[str, str]]) -> Form:
 
 async def _read_fields(request: Request) -> list[tuple[str, str]]:
     settings: Settings = request.app.state.settings
-    body = bytearray()
-    try:
-        async with asyncio.timeout(settings.max_wait_seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > settings.max_body_bytes:
-                    message = f"send at most {settings.max_body_bytes} bytes"
-                    raise RequestError("body_too_large", message)
-    except TimeoutError:
-        raise RequestError("body_timeout", "the form did not come in time") from None
-    except ClientDisconnect:
-        raise RequestError("client_left", "the client left before its form was whole") from None
+    body = await read_whole(request, settings.max_wait_seconds)
     try:
         return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:

@@ -19,10 +19,17 @@ from serving.intake import storable
 from serving.kept import describe_opinion, name_category, name_department, place_of
 from serving.opinion_schema import MAX_NOTE
 from serving.pages.forms import form
-from serving.pages.opinion import Id, Reviewer, describe_pane, find_row, in_turn, merged_ids
+from serving.pages.opinion import Id, Reviewer, describe_pane, in_turn, merged_ids, read_row
 from serving.pages.render import LEVELS, REASONS, STATES, render
 from serving.pages.view import count_all, current_view, shown_among
-from serving.reviewing import check_department, check_labels, read_parts
+from serving.reviewing import (
+    check_department,
+    check_labels,
+    find_opinion,
+    hold_opinion,
+    hold_opinions,
+    read_parts,
+)
 from serving.store import cases, opinions
 from serving.store.engine import Store
 from serving.store.lifecycle import Move, RefusedError, ReturnReason
@@ -196,7 +203,7 @@ def merge(
 
     def change(session: Session, act: Act, row: OpinionRow) -> str:
         opinions.check(row, "merge", given.version)
-        members = _load_all(session, given.members)
+        members = hold_opinions(session, given.members)
         cases.merge(session, act, row, members)
         return f"{len(members)} 件已并入第 {id} 号"
 
@@ -215,7 +222,7 @@ def join(
 
     def change(session: Session, act: Act, row: OpinionRow) -> str:
         opinions.check(row, "merge", given.version)
-        [case] = _load_all(session, [given.into])
+        [case] = hold_opinions(session, [given.into])
         cases.merge(session, act, case, [row])
         return f"第 {id} 号已并入第 {case.id} 号"
 
@@ -255,7 +262,7 @@ async def split(
     for _, labels in parts:
         check_labels(triage, labels, "label")
     store: Store = request.app.state.store
-    parent = await run_in_threadpool(_read, store, id)
+    parent = await run_in_threadpool(read_row, store, id)
     arrivals = await in_turn(request, lambda: read_parts(triage, parent, [t for t, _ in parts]))
 
     def change(session: Session, act: Act, row: OpinionRow) -> str:
@@ -275,9 +282,7 @@ def _move(
     store: Store = request.app.state.store
     try:
         with store.write() as session:
-            row = opinions.load(session, id)
-            if row is None:
-                raise RequestError("not_found", f"there is no opinion {id}")
+            row = hold_opinion(session, id)
             said = change(session, Act(actor.name, datetime.now(UTC), triage), row)
     except RefusedError as refusal:
         return _show_refusal(request, actor, triage, id, verb, refusal)
@@ -293,7 +298,7 @@ def _show_next(
     store: Store = request.app.state.store
     view, now = current_view(request), datetime.now(UTC)
     with store.read() as session:
-        changed = find_row(session, id)
+        changed = find_opinion(session, id)
         follow = merged_ids(session, id)
         seen = shown_among(session, view, [id, *follow], now)
         shown = id in seen
@@ -338,7 +343,7 @@ def _show_refusal(
     """409: the pane anew, with what stood in the way."""
     store: Store = request.app.state.store
     with store.read() as session:
-        row = find_row(session, id)
+        row = find_opinion(session, id)
         if refusal.kind == "version_conflict":
             error = "这一件刚刚被别人改动过，您的操作没有生效。下面是最新内容，请再看一遍后决定。"
         elif verb == "merge":
@@ -352,18 +357,6 @@ def _show_refusal(
             error = f"不能{_VERBS[verb]}：这一件现在是「{where}」。下面是最新内容。"
         pane = describe_pane(session, row, triage, error)
     return render(request, "_pane.html", actor, 409, **pane)
-
-
-def _load_all(session: Session, ids: list[int]) -> list[OpinionRow]:
-    try:
-        return cases.load_all(session, ids)
-    except LookupError as error:
-        raise RequestError("not_found", str(error)) from None
-
-
-def _read(store: Store, id: int) -> OpinionRow:
-    with store.read() as session:
-        return find_row(session, id)
 
 
 def _note(text: str | None) -> str | None:

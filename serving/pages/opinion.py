@@ -28,6 +28,7 @@ from serving.opinion_schema import Offer
 from serving.pages.history import tell
 from serving.pages.marks import mark_words
 from serving.pages.render import page_actor, render
+from serving.reviewing import find_opinion
 from serving.store.engine import Store
 from serving.store.similar import nearest_confirmed, repeats
 from serving.store.tables import EventRow, OpinionRow
@@ -45,7 +46,7 @@ def show_opinion(request: Request, actor: Reviewer, triage: ReadyTriage, id: Id)
         return RedirectResponse(f"/queue?state=all&open={id}", status_code=303)
     store: Store = request.app.state.store
     with store.read() as session:
-        pane = describe_pane(session, find_row(session, id), triage)
+        pane = describe_pane(session, find_opinion(session, id), triage)
     return render(request, "_pane.html", actor, **pane)
 
 
@@ -53,7 +54,7 @@ def show_opinion(request: Request, actor: Reviewer, triage: ReadyTriage, id: Id)
 async def show_evidence(request: Request, actor: Reviewer, triage: ReadyTriage, id: Id) -> Response:
     """The words again, with what carried the suggestion marked in them."""
     store: Store = request.app.state.store
-    row = await run_in_threadpool(_read_row, store, id)
+    row = await run_in_threadpool(read_row, store, id)
     opinion = Opinion(row.text, row.title)
     if row.audit:
         raise RequestError("forbidden", f"opinion {id} is to be read blind")
@@ -71,7 +72,7 @@ def show_similar(request: Request, actor: Reviewer, triage: ReadyTriage, id: Id)
     """Confirmed opinions like it, and open ones that may be the same demand."""
     store: Store = request.app.state.store
     with store.read() as session:
-        row = find_row(session, id)
+        row = find_opinion(session, id)
         if row.audit:
             raise RequestError("forbidden", f"opinion {id} is to be read blind")
         opinion = describe_opinion(row, triage)
@@ -87,7 +88,7 @@ def show_similar(request: Request, actor: Reviewer, triage: ReadyTriage, id: Id)
 async def show_parts(request: Request, actor: Reviewer, triage: ReadyTriage, id: Id) -> Response:
     """A proposal which sentences make a demand of their own, as a form."""
     store: Store = request.app.state.store
-    row = await run_in_threadpool(_read_row, store, id)
+    row = await run_in_threadpool(read_row, store, id)
     reading = Opinion(row.text, row.title).reading
     codes = [code for code in row.labels if code in triage.routing.rules][:MAX_PARTS]
 
@@ -156,18 +157,6 @@ def describe_pane(
     }
 
 
-def find_row(session: Session, id: int) -> OpinionRow:
-    """The opinion.
-
-    Raises:
-        RequestError: there is none of this number.
-    """
-    row = session.get(OpinionRow, id)
-    if row is None:
-        raise RequestError("not_found", f"there is no opinion {id}")
-    return row
-
-
 def merged_ids(session: Session, id: int) -> list[int]:
     """The numbers of the opinions that were merged into this one."""
     return _ids(session, OpinionRow.case_id == id)
@@ -205,9 +194,10 @@ def _candidate(candidate: dict[str, Any], triage: Triage, row: OpinionRow) -> di
     return {**candidate, "lead": lead, "known": rule is not None}
 
 
-def _read_row(store: Store, id: int) -> OpinionRow:
+def read_row(store: Store, id: int) -> OpinionRow:
+    """The opinion, read in a transaction of its own."""
     with store.read() as session:
-        return find_row(session, id)
+        return find_opinion(session, id)
 
 
 def _ids(session: Session, condition: Any) -> list[int]:

@@ -17,9 +17,10 @@ from serving.errors import RequestError
 from serving.kept import describe_opinion, name_category
 from serving.opinion_schema import OpinionAnswer
 from serving.pages.forms import form
-from serving.pages.opinion import Reviewer, describe_pane, find_row
+from serving.pages.opinion import Reviewer, describe_pane
 from serving.pages.render import render
 from serving.pages.view import PAGE, View, count_all, current_view, read_view
+from serving.reviewing import find_opinion
 from serving.store import bulk
 from serving.store.engine import Store
 from serving.store.opinions import Act
@@ -62,9 +63,9 @@ def show_queue(
         rows, cursor = read_rows(session, triage, view, None, now)
         row = None
         if open:
-            row = find_row(session, open)
+            row = find_opinion(session, open)
         elif rows:
-            row = find_row(session, rows[0].id)
+            row = find_opinion(session, rows[0].id)
         pane = describe_pane(session, row, triage) if row else {"opinion": None}
         counts = count_all(session, now)
     return render(
