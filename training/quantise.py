@@ -4,6 +4,7 @@ Arithmetic stays float32. Quantising activations too (dynamic int8) is a third f
 the primary label of 4 % of the test texts; weights alone change a few in a thousand.
 """
 
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from onnxruntime.transformers.optimizer import optimize_model
 from transformers import PretrainedConfig
 
 MIN_WEIGHTS = 10_000  # smaller tensors stay float32
-_WEIGHT_INPUT = {"Gather": 0, "MatMul": 1, "Gemm": 1, "Attention": 1}
+GROUP = 64  # inputs of a column that share a scale; one scale a column changed twice as many labels
+_WEIGHT_INPUT = {"Gather": 0, "MatMul": 1, "Attention": 1}  # the head, a Gemm, stays float32
 
 
 def fuse(graph: Path, config: PretrainedConfig) -> None:
@@ -32,10 +34,11 @@ def fuse(graph: Path, config: PretrainedConfig) -> None:
 
 
 def store_weights_as_int8(graph: Path, target: Path) -> None:
-    """Store large weight matrices as int8 with one scale for each row or column.
+    """Store large weight matrices as int8.
 
-    An embedding table is scaled by row and unpacked as it is looked up; a weight matrix (in, out)
-    is scaled by column and unpacked once, when ONNX Runtime folds constants on loading.
+    An embedding table has one scale for each row and is unpacked as it is looked up; a weight
+    matrix (in, out) has one for each GROUP of inputs of a column and is unpacked once, when ONNX
+    Runtime folds constants on loading.
     """
     model = onnx.load(graph)
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -47,32 +50,38 @@ def store_weights_as_int8(graph: Path, target: Path) -> None:
         if values.ndim != 2 or values.size < MIN_WEIGHTS or values.dtype != np.float32:
             nodes.append(node)
             continue
-        is_table = node.op_type == "Gather"
-        _replace_by_int8(model.graph, weights.pop(name), values, axis=1 if is_table else 0)
-        if is_table:
+        model.graph.initializer.remove(weights.pop(name))
+        if node.op_type == "Gather":
+            _add_int8(model.graph, name, values, axis=1)
             nodes += _lookup(name, node.input[1], node.output[0])
         else:
-            nodes += [
-                helper.make_node("Cast", [f"{name}_int8"], [f"{name}_cast"], to=TensorProto.FLOAT),
-                helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [name]),
-                node,
-            ]
+            grouped = values.reshape(-1, gcd(GROUP, len(values)), values.shape[1])
+            _add_int8(model.graph, name, grouped, axis=1)
+            nodes += [*_unpack(model.graph, name, values.shape), node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     onnx.checker.check_model(model)
     onnx.save(model, target)
 
 
-def _replace_by_int8(graph: GraphProto, tensor: TensorProto, values: np.ndarray, axis: int) -> None:
+def _add_int8(graph: GraphProto, name: str, values: np.ndarray, axis: int) -> None:
     scale = np.maximum(np.abs(values).max(axis, keepdims=True) / 127, 1e-12).astype(np.float32)
     packed = np.round(values / scale).astype(np.int8)
-    graph.initializer.remove(tensor)
     graph.initializer.extend(
         [
-            numpy_helper.from_array(packed, f"{tensor.name}_int8"),
-            numpy_helper.from_array(scale, f"{tensor.name}_scale"),
+            numpy_helper.from_array(packed, f"{name}_int8"),
+            numpy_helper.from_array(scale, f"{name}_scale"),
         ]
     )
+
+
+def _unpack(graph: GraphProto, name: str, shape: tuple[int, ...]) -> list[NodeProto]:
+    graph.initializer.append(numpy_helper.from_array(np.array(shape), f"{name}_shape"))
+    return [
+        helper.make_node("Cast", [f"{name}_int8"], [f"{name}_cast"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}_cast", f"{name}_scale"], [f"{name}_groups"]),
+        helper.make_node("Reshape", [f"{name}_groups", f"{name}_shape"], [name]),
+    ]
 
 
 def _lookup(name: str, ids: str, output: str) -> list[NodeProto]:

@@ -1,6 +1,6 @@
 """Fine-tune the classifier by a recipe.
 
-    python -m training train training/configs/full.toml     # about 42 minutes on 2 cores
+    python -m training train training/configs/full.toml     # about 45 minutes on 2 cores
     python -m training train training/configs/tiny.toml     # a minute, random two-layer encoder
 
 Writes var/runs/<name>/: checkpoints that a stopped run resumes from, log.jsonl (one line a logged
