@@ -30,8 +30,9 @@ def triage() -> FakeTriage:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with a database of the test's own, without documentation."""
-    return Settings(docs=False, database_url=f"sqlite:///{tmp_path}/linsheng.db")
+    """Settings with a database of the test's own, without documentation and draws for audit."""
+    url = f"sqlite:///{tmp_path}/linsheng.db"
+    return Settings(docs=False, database_url=url, audit_share=0)
 
 
 @pytest.fixture
