@@ -1,6 +1,9 @@
 """The shipped artifact does the main job. Trained weights are needed; nothing else is."""
 
 import json
+import resource
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -112,6 +115,18 @@ def test_auto_names_a_category_of_the_opinion_on_the_frozen_test_split(triage: T
     assert len(auto) > 0.2 * len(test)
     assert 1 - sum(auto) / len(auto) <= triage.classifier.artifact.calibration.target_error
     assert json.loads((RELEASE / "metrics.json").read_text())["parity"]["same_primary"] >= 0.995
+
+
+def test_loading_keeps_no_memory_that_only_loading_needed() -> None:
+    program = (
+        "from pathlib import Path; from model.triage import load_triage; "
+        "load_triage(Path('model/release'), Path('data')); "
+        "print(Path('/proc/self/statm').read_text().split()[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) * resource.getpagesize() < 300 * 2**20
 
 
 def test_artifact_is_small() -> None:

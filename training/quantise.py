@@ -52,11 +52,11 @@ def store_weights_as_int8(graph: Path, target: Path) -> None:
             continue
         model.graph.initializer.remove(weights.pop(name))
         if node.op_type == "Gather":
-            _add_int8(model.graph, name, values, axis=1)
+            _add_int8(model.graph, name, values)
             nodes += _lookup(name, node.input[1], node.output[0])
         else:
             grouped = values.reshape(-1, gcd(GROUP, len(values)), values.shape[1])
-            _add_int8(model.graph, name, grouped, axis=1)
+            _add_int8(model.graph, name, grouped)
             nodes += [*_unpack(model.graph, name, values.shape), node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -64,8 +64,9 @@ def store_weights_as_int8(graph: Path, target: Path) -> None:
     onnx.save(model, target)
 
 
-def _add_int8(graph: GraphProto, name: str, values: np.ndarray, axis: int) -> None:
-    scale = np.maximum(np.abs(values).max(axis, keepdims=True) / 127, 1e-12).astype(np.float32)
+def _add_int8(graph: GraphProto, name: str, values: np.ndarray) -> None:
+    """Values along the second axis share a scale."""
+    scale = np.maximum(np.abs(values).max(1, keepdims=True) / 127, 1e-12).astype(np.float32)
     packed = np.round(values / scale).astype(np.int8)
     graph.initializer.extend(
         [
